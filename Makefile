@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh clone: `make demo` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test test-all unit lint bench clean
+.DELETE_ON_ERROR:
+
+# torch first and alone: whatever needs it afterwards keeps the build that is there.
+$(READY): constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("gristmill needs Python 3.11 or newer: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[build,demo,dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/gristmill build recipes/demo/grit.yaml --out out/demo/grit
+	$(BIN)/gristmill show out/demo/grit --count 9 --sheet out/demo/grit.png
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest -m 'not ray and not faults and not consumers'
+
+test: lint unit
+	$(BIN)/pytest -m '(ray or faults) and not consumers'
+
+test-all: test
+	$(BIN)/pytest -m consumers
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""What is done to records, by subject. Plain Python: no Ray, no command line."""

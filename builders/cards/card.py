@@ -1,0 +1,56 @@
+"""The dataset card: what the manifest says, for people and for the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def render_card(manifest: Mapping[str, Any]) -> str:
+    """A README.md of the dataset, from its manifest alone."""
+    inputs = manifest["funnel"]["inputs"]
+    lines = [
+        "---",
+        f"pretty_name: {manifest['name']}",
+        "tags: [webdataset, gristmill]",
+        "---",
+        f"# {manifest['name']}",
+        "",
+        f"A `{manifest['kind']}` dataset, built by gristmill {manifest['versions'].get('gristmill', '')}: "
+        f"{manifest['samples']:,} samples in {manifest['shards']:,} WebDataset shards, {manifest['bytes']:,} bytes.",
+        "",
+        "## Funnel",
+        "",
+        "| inputs | |",
+        "|---|---:|",
+        *(f"| {name} | {inputs[name]:,} |" for name in ("total", "kept", "rejected", "failed")),
+        *(f"| {reason} | {count:,} |" for reason, count in inputs["reasons"].items()),
+        "",
+        "## Counted over all records",
+        "",
+        "| | |",
+        "|---|---:|",
+        *(f"| {name} | {count:,} |" for name, count in manifest["tallies"].items()),
+        "",
+        "## Where it comes from",
+        "",
+        f"- dataset digest `{manifest['dataset_digest']}`",
+        f"- content hash `{manifest['content_hash']}`",
+        *(f"- {what} {name} `{digest}`" for what in ("inputs", "models") for name, digest in _digests(manifest, what)),
+        "- versions " + ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+        "",
+        "The licence of each sample stands in the index (`license`), and the whole recipe in `manifest.json`.",
+        "",
+        "## Read it",
+        "",
+        "```python",
+        "import glob, webdataset",
+        "data = webdataset.WebDataset(sorted(glob.glob('data/*.tar')), shardshuffle=False).decode('pil')",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _digests(manifest: Mapping[str, Any], what: str) -> list[tuple[str, str]]:
+    return sorted(manifest["content"].get(what, {}).items())

@@ -1,0 +1,139 @@
+"""A contact sheet: samples with the boxes of their phrases drawn, coloured and labelled."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from builders.shards.query import connect
+from builders.shards.store import Store
+
+COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#f032e6", "#9a6324")
+_PHOTO = (480, 360)
+_MARGIN = 12
+_LINE = 20
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sample as read back from its shard by range."""
+
+    key: str
+    image: bytes
+    record: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The key and the grounded caption."""
+        return f"{self.key}  {self.record['grounded_caption']}"
+
+
+def pick(store: Store, count: int) -> list[Shown]:
+    """Up to `count` samples, one a photo first, evenly over the dataset; the same ones each time."""
+    rows = (
+        connect(store)
+        .sql(
+            f"""
+            with numbered as (
+                select *, row_number() over (partition by image_file order by n_phrases desc, key) as turn from samples
+            ), ordered as (
+                select *, row_number() over (order by turn, key) - 1 as place, sum((turn = 1)::int) over () as photos
+                from numbered
+            )
+            select key, shard, members from ordered
+            where place < {count} or photos > {count} and turn = 1
+            order by place
+            """
+        )
+        .fetchall()
+    )
+    step = max(1, len(rows) // count)
+    return [_read(store, *row) for row in rows[::step][:count]]
+
+
+def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> Shown:
+    parts = {}
+    with store.open(shard) as tar:
+        for member in members:
+            tar.seek(member["offset"])
+            parts[member["name"].rsplit(".", 1)[1]] = tar.read(member["size"])
+    record = json.loads(parts.pop("json"))
+    parts.pop("txt")
+    (image,) = parts.values()
+    return Shown(key, image, record)
+
+
+def draw_sheet(samples: list[Shown], path: Path) -> None:
+    """Write the contact sheet of `samples` as PNG."""
+    columns = min(3, len(samples))
+    tiles = [_tile(sample) for sample in samples]
+    heights = [max(t.height for t in tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    width = columns * (_PHOTO[0] + _MARGIN) + _MARGIN
+    sheet = Image.new("RGB", (width, sum(heights) + _MARGIN * (len(heights) + 1)), "white")
+    for i, tile in enumerate(tiles):
+        row, column = divmod(i, columns)
+        sheet.paste(tile, (_MARGIN + column * (_PHOTO[0] + _MARGIN), _MARGIN * (row + 1) + sum(heights[:row])))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def _tile(sample: Shown) -> Image.Image:
+    font = ImageFont.load_default(15)
+    photo = Image.open(io.BytesIO(sample.image)).convert("RGB")
+    photo.thumbnail(_PHOTO)
+    draw = ImageDraw.Draw(photo)
+    for i, phrase in enumerate(sample.record["phrases"]):
+        for x1, y1, x2, y2 in phrase["boxes"]:
+            box = (x1 * photo.width, y1 * photo.height, x2 * photo.width - 1, y2 * photo.height - 1)
+            draw.rectangle(box, outline=COLOURS[i % len(COLOURS)], width=3)
+    for i, phrase in enumerate(sample.record["phrases"]):
+        x1, y1, *_ = phrase["boxes"][0]
+        _label(draw, (x1 * photo.width, y1 * photo.height), str(i + 1), COLOURS[i % len(COLOURS)], font)
+    words = _coloured_words(sample.record)
+    lines = _wrap(words, font, _PHOTO[0])
+    tile = Image.new("RGB", (_PHOTO[0], photo.height + 8 + _LINE * (len(lines) + 1)), "white")
+    tile.paste(photo, (0, 0))
+    draw = ImageDraw.Draw(tile)
+    y = photo.height + 6
+    for line in lines:
+        x = 0.0
+        for word, colour in line:
+            draw.text((x, y), word, fill=colour, font=font)
+            x += draw.textlength(word + " ", font=font)
+        y += _LINE
+    draw.text((0, y), sample.key, fill="#888888", font=ImageFont.load_default(12))
+    return tile
+
+
+def _label(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: str, font: Any) -> None:
+    x, y = at[0] + 3, at[1] + 3
+    draw.rectangle((x, y, x + 8 + draw.textlength(text, font=font), y + 18), fill=colour)
+    draw.text((x + 4, y), text, fill="white", font=font)
+
+
+def _coloured_words(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """The caption's words, those of a phrase in its colour and with its number before."""
+    words, done = [], 0
+    for i, phrase in enumerate(record["phrases"]):
+        words += [(word, "black") for word in record["caption"][done : phrase["start"]].split()]
+        words += [(word, COLOURS[i % len(COLOURS)]) for word in f"{i + 1}: {phrase['text']}".split()]
+        done = phrase["end"]
+    return words + [(word, "black") for word in record["caption"][done:].split()]
+
+
+def _wrap(words: list[tuple[str, str]], font: Any, width: int) -> list[list[tuple[str, str]]]:
+    lines: list[list[tuple[str, str]]] = [[]]
+    used = 0.0
+    for word, colour in words:
+        length = font.getlength(word + " ")
+        if used + length > width and lines[-1]:
+            lines.append([])
+            used = 0.0
+        lines[-1].append((word, colour))
+        used += length
+    return lines

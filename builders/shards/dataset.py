@@ -1,0 +1,148 @@
+"""A dataset as a whole: what it was claimed for, which units are committed, and the manifest that closes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from builders.shards.store import Store
+from builders.shards.unit import index_path, marker_path, rejects_path, shard_path, unit_of
+from schemas.errors import BuildError, UserError
+from schemas.manifest import FORMAT, UnitMarker
+
+CLAIM = "build.json"
+MANIFEST = "manifest.json"
+CARD = "README.md"
+_FOLDERS = ("data", "index", "rejects", "units", "retired")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an output is being built from, written before the first unit: a rerun must match it.
+
+    `content` holds everything that decides the bytes: the recipe's content fields, digests of inputs and models,
+    versions. `unit_sizes` fixes the cut, so that unit n stays the same records.
+    """
+
+    content: Mapping[str, Any]
+    unit_sizes: tuple[int, ...]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 in hex of the content."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        runs = [[size, len(list(group))] for size, group in groupby(self.unit_sizes)]
+        return {"format": FORMAT, "content_hash": self.hash, "content": self.content, "unit_sizes": runs}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Claim:
+        return cls(data["content"], tuple(size for size, times in data["unit_sizes"] for _ in range(times)))
+
+
+def read_claim(store: Store) -> Claim | None:
+    """The claim on an output, or None where there is none yet. Raises UserError for what is no dataset of ours."""
+    if not store.exists(CLAIM):
+        if store.is_empty():
+            return None
+        raise UserError(f"--out {store}: the folder is not empty and holds no gristmill dataset; give another folder")
+    data = _parse(store, CLAIM)
+    if data.get("format") != FORMAT:
+        raise UserError(f"--out {store}: written in format {data.get('format')}, this gristmill reads {FORMAT}")
+    return Claim.from_json(data)
+
+
+def write_claim(store: Store, claim: Claim) -> None:
+    store.put_bytes(CLAIM, json.dumps(claim.as_json(), indent=1).encode())
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The content fields that differ, each as "field: old -> new"."""
+    lines = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            lines.append(f"{prefix}{name}: {_short(before)} -> {_short(after)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def committed(store: Store) -> list[int]:
+    """The numbers of the committed units, in order. Lists markers, reads none."""
+    return sorted(unit_of(path) for path in store.list("units") if path.endswith(".json"))
+
+
+def read_marker(store: Store, unit: int) -> UnitMarker:
+    return UnitMarker.from_json(_parse(store, marker_path(unit)))
+
+
+def read_markers(store: Store) -> list[UnitMarker]:
+    return [read_marker(store, unit) for unit in committed(store)]
+
+
+def _parse(store: Store, path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(store.read_bytes(path))
+    except FileNotFoundError:
+        raise UserError(f"{store}/{path}: no such file; is this a gristmill dataset?") from None
+    except ValueError as error:
+        raise BuildError(f"{store}/{path}: not readable as JSON ({error}); delete it and build again") from None
+    if not isinstance(data, dict):
+        raise BuildError(f"{store}/{path}: holds no object; delete it and build again")
+    return data
+
+
+def read_manifest(store: Store) -> dict[str, Any]:
+    """The manifest of a finished dataset. Raises UserError where the build has not finished."""
+    if not store.exists(MANIFEST):
+        if not store.exists(CLAIM):
+            raise UserError(f"{store}: holds no gristmill dataset")
+        raise UserError(f"{store}: the build has not finished (no {MANIFEST}); run the same build command again")
+    return _parse(store, MANIFEST)
+
+
+def retire(store: Store, units: Iterable[int]) -> None:
+    """Take units back to be built again: their markers go to `retired/`, where the old digests stay on record."""
+    store.delete(MANIFEST)
+    store.delete(CARD)
+    for unit in units:
+        old = store.read_bytes(marker_path(unit))
+        store.put_bytes(f"retired/{unit:06d}-{hashlib.sha256(old).hexdigest()[:12]}.json", old)
+        store.delete(marker_path(unit))
+
+
+def retired(store: Store) -> list[UnitMarker]:
+    """The markers of units that were built again."""
+    return [UnitMarker.from_json(_parse(store, path)) for path in store.list("retired")]
+
+
+def clear(store: Store) -> None:
+    """Delete the dataset's own files, the claim last; whatever else lies in the folder stays."""
+    for name in (MANIFEST, CARD):
+        store.delete(name)
+    for folder in _FOLDERS:
+        for path in store.list(folder):
+            store.delete(path)
+    store.delete(CLAIM)
+
+
+def dataset_digest(markers: Sequence[UnitMarker]) -> str:
+    """SHA-256 in hex over the sorted digests of all shards: equal for equal data, whatever built it."""
+    shards = sorted(marker.shard.sha256 for marker in markers if marker.shard)
+    return hashlib.sha256("\n".join(shards).encode()).hexdigest()
+
+
+def expected_files(unit: int) -> tuple[str, str, str, str]:
+    """The paths that a unit may occupy."""
+    return shard_path(unit), index_path(unit), rejects_path(unit), marker_path(unit)

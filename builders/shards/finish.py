@@ -1,0 +1,90 @@
+"""Closes a dataset: the manifest and the card, written when the last unit is committed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from builders.cards.card import render_card
+from builders.shards.dataset import CARD, MANIFEST, Claim, dataset_digest, read_markers, retired
+from builders.shards.store import Store
+from schemas.errors import BuildError
+from schemas.manifest import FORMAT, UnitMarker, summed
+
+DECISIVE = ("gristmill", "spacy", "pillow", "pyarrow")
+"""Packages whose versions decide bytes, so they are guarded on resume."""
+_TOLD = ("ray", "numpy", "torch", "duckdb", "webdataset")
+
+
+def versions(names: Sequence[str] = DECISIVE) -> dict[str, str]:
+    """Installed versions, and Python's."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def finish(store: Store, claim: Claim, recipe: Mapping[str, Any], times: Mapping[str, Any]) -> dict[str, Any]:
+    """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
+
+    `recipe` is the resolved recipe, `times` what the build took. Raises BuildError.
+    """
+    markers = read_markers(store)
+    check_conservation(markers, claim)
+    inputs, records = (summed(getattr(m, name) for m in markers) for name in ("inputs", "records"))
+    now = {marker.unit: marker for marker in markers}
+    manifest = {
+        "format": FORMAT,
+        "name": recipe["name"],
+        "kind": recipe["kind"],
+        "dataset_digest": dataset_digest(markers),
+        "content_hash": claim.hash,
+        "samples": sum(marker.samples for marker in markers),
+        "shards": sum(1 for marker in markers if marker.shard),
+        "bytes": sum(marker.shard.size for marker in markers if marker.shard),
+        "units": len(markers),
+        "funnel": {"inputs": inputs.as_json(), "records": records.as_json()},
+        "tallies": _added(marker.tallies for marker in markers),
+        "recipe": dict(recipe),
+        "content": dict(claim.content),
+        "versions": versions((*DECISIVE, *_TOLD)),
+        "exceptions": [
+            {"unit": old.unit, "what": "built again by --retry-failed", "old_shard": old.shard and old.shard.sha256}
+            for old in retired(store)
+            if old != now.get(old.unit)
+        ],
+        "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
+    }
+    store.put_bytes(CARD, render_card(manifest).encode())
+    store.put_bytes(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+    return manifest
+
+
+def check_conservation(markers: Sequence[UnitMarker], claim: Claim) -> None:
+    """Every unit is there, every input has one outcome, every loss a reason. Raises BuildError."""
+    there = {marker.unit for marker in markers}
+    missing = [unit for unit in range(len(claim.unit_sizes)) if unit not in there]
+    if missing:
+        raise BuildError(
+            f"{len(missing)} of {len(claim.unit_sizes)} units are not committed, the first is {missing[0]}"
+        )
+    for marker in markers:
+        expected = claim.unit_sizes[marker.unit] if marker.unit < len(claim.unit_sizes) else None
+        if marker.inputs.total != expected:
+            raise BuildError(f"unit {marker.unit}: {marker.inputs.total} inputs have an outcome, but it has {expected}")
+        if not (marker.inputs.conserved() and marker.records.conserved()):
+            raise BuildError(f"unit {marker.unit}: outcomes do not add up: {marker.inputs}")
+
+
+def _added(many: Any) -> dict[str, Any]:
+    total: dict[str, Any] = {}
+    for one in many:
+        for name, amount in one.items():
+            total[name] = total.get(name, 0) + amount
+    return total

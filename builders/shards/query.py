@@ -1,0 +1,42 @@
+"""SQL over a dataset: the views samples, rejects and units, of committed units alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from builders.shards.dataset import CLAIM, committed
+from builders.shards.store import Store
+from builders.shards.unit import index_path, marker_path, rejects_path
+from schemas.errors import UserError
+
+
+def connect(store: Store) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the dataset's views. Raises UserError where nothing is committed."""
+    if not store.exists(CLAIM):
+        raise UserError(f"{store}: holds no gristmill dataset")
+    units = committed(store)
+    if not units:
+        raise UserError(f"{store}: no unit is committed yet")
+    connection = duckdb.connect()
+    for view, paths in (("samples", [index_path(u) for u in units]), ("rejects", [rejects_path(u) for u in units])):
+        connection.execute(f"create view {view} as select * from read_parquet({_files(store, paths)})")
+    markers = _files(store, [marker_path(u) for u in units])
+    connection.execute(f"create view units as select * from read_json({markers}, format='auto')")
+    return connection
+
+
+def _files(store: Store, paths: Sequence[str]) -> str:
+    quoted = (str(store.root / path).replace("'", "''") for path in paths)
+    return "[" + ", ".join(f"'{path}'" for path in quoted) + "]"
+
+
+def query(store: Store, sql: str) -> str:
+    """The answer to `sql` as a table of text. Raises UserError with DuckDB's own words where the SQL is wrong."""
+    connection = connect(store)
+    try:
+        answer = connection.sql(sql)
+        return str(answer) if answer is not None else "done"
+    except duckdb.Error as error:
+        raise UserError(f"sql: {error}") from None

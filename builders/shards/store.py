@@ -1,0 +1,104 @@
+"""One place for everything that a dataset writes and reads: a file appears whole or not at all.
+
+Assumes neither rename across folders nor append of whatever lies beneath, so that an object store can take the
+place of the local disk: locally a temporary file and `os.replace`, there a finished upload.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from builders.uri import local_path
+
+_TEMPORARY = ".tmp"
+
+
+class Store:
+    """The files of one dataset, by path relative to its root."""
+
+    def __init__(self, uri: str | Path) -> None:
+        self.root = local_path(str(uri), "--out").resolve()
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    @contextmanager
+    def put(self, path: str) -> Iterator[IO[bytes]]:
+        """A file to write; it appears at `path` when the block ends well, and leaves no trace when it raises."""
+        target = self.root / path
+        temporary = self.root / _TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+
+    def put_bytes(self, path: str, data: bytes) -> None:
+        with self.put(path) as file:
+            file.write(data)
+
+    def read_bytes(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
+
+    def open(self, path: str) -> IO[bytes]:
+        """The file at `path`, to read and seek."""
+        return (self.root / path).open("rb")
+
+    def exists(self, path: str) -> bool:
+        return (self.root / path).exists()
+
+    def list(self, folder: str) -> list[str]:
+        """The paths of the files in `folder`, sorted; none where there is no such folder."""
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except FileNotFoundError:
+            return []
+        return sorted(f"{folder}/{entry.name}" for entry in entries if entry.is_file())
+
+    def delete(self, path: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+
+    def is_empty(self) -> bool:
+        """Whether nothing at all lies at the root, whoever wrote it."""
+        return not self.root.exists() or not any(self.root.iterdir())
+
+    def sweep(self) -> None:
+        """Remove what writers of this machine left behind when they were killed."""
+        folder = self.root / _TEMPORARY
+        for file in folder.glob(f"{socket.gethostname()}-*") if folder.exists() else ():
+            if not _alive(int(file.name[len(socket.gethostname()) + 1 :].split("-")[0])):
+                file.unlink(missing_ok=True)
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,84 @@
+"""A deterministic tar writer: plain ustar, fixed owner, mode and time, members in the order given.
+
+The same members give the same bytes on any machine. Written for this because `webdataset.TarWriter` goes through
+`tarfile`, at less than half the speed (see benchmarks/), and tells no offsets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import IO
+
+BLOCK = 512
+NAME_MAX = 100
+"""Bytes of a member's name in a plain ustar header."""
+
+
+_UNSUMMED = b" " * 8
+_TAIL = (b"0" + b"\0" * 100 + b"ustar\00000").ljust(BLOCK - 156, b"\0")
+
+
+class Sha256Writer:
+    """Passes bytes on to a file, counts and hashes them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where one member's payload lies in the tar: `offset` and `size` in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def header(name: bytes, size: int) -> bytes:
+    """The ustar header block of a regular file (POSIX.1-1988: mode 0644, owner 0, mtime 0)."""
+    if len(name) > NAME_MAX:
+        raise ValueError(f"member name of {len(name)} bytes is longer than {NAME_MAX}: {name!r}")
+    if size >= 8**11:
+        raise ValueError(f"member of {size} bytes is too large for a plain ustar header")
+    fields = b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
+    block = name.ljust(NAME_MAX, b"\0") + fields + _UNSUMMED + _TAIL
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+class TarWriter:
+    """Streams members into `file` (anything with `write`)."""
+
+    def __init__(self, file: Sha256Writer) -> None:
+        self._file = file
+
+    @property
+    def offset(self) -> int:
+        """Bytes written so far: where the next member's header starts."""
+        return self._file.size
+
+    def add(self, name: str, data: bytes | memoryview) -> Member:
+        """Append one regular file."""
+        size = len(data)
+        self._file.write(header(name.encode("utf-8"), size))
+        offset = self._file.size
+        self._file.write(data)
+        if size % BLOCK:
+            self._file.write(b"\0" * (BLOCK - size % BLOCK))
+        return Member(name, offset, size)
+
+    def close(self) -> None:
+        """Write the end-of-archive mark: two empty blocks."""
+        self._file.write(b"\0" * (2 * BLOCK))

@@ -1,0 +1,223 @@
+"""The commit of one unit: shard, index, rejects, and last the marker that makes them part of the dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from builders import rows
+from builders.shards.store import Store
+from builders.shards.tar import Sha256Writer, TarWriter
+from schemas.errors import BuildError
+from schemas.manifest import File, Funnel, UnitMarker
+
+MEMBERS = pa.list_(pa.struct([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int64())]))
+PLACE = pa.schema([("shard", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("members", MEMBERS)])
+"""Where a sample lies: its tar, the offset of its first header, its bytes in all, and each member's payload."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a sample: its column (text or bytes), and its extension, fixed or taken from another column."""
+
+    column: str
+    extension: str = ""
+    extension_from: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a unit writes: the members of a sample in order, and the columns whose sums stand in the marker."""
+
+    members: tuple[Member, ...]
+    tallies: tuple[str, ...] = ()
+
+
+def shard_path(unit: int) -> str:
+    return f"data/{unit:06d}.tar"
+
+
+def index_path(unit: int) -> str:
+    return f"index/{unit:06d}.parquet"
+
+
+def rejects_path(unit: int) -> str:
+    return f"rejects/{unit:06d}.parquet"
+
+
+def marker_path(unit: int) -> str:
+    return f"units/{unit:06d}.json"
+
+
+def unit_of(path: str) -> int:
+    """The unit's number that a path of one of its files holds."""
+    return int(path.rsplit("/", 1)[1].split(".")[0])
+
+
+def commit_unit(
+    store: Store,
+    unit: int,
+    expected: int,
+    table: pa.Table,
+    layout: Layout,
+    seconds: Mapping[str, float],
+    packed: pa.Table | None = None,
+) -> UnitMarker:
+    """Write unit `unit`, whose source has `expected` inputs, and commit it.
+
+    `table` holds every row with its verdict; `packed`, where a pack made other samples of the kept rows, those.
+    Raises BuildError where the rows are not exactly the unit's own.
+    """
+    check_whole(table, unit, expected)
+    inputs, records = count(table)
+    kept = packed if packed is not None else table.filter(rows.live(table))
+    shard, places = _write_shard(store, unit, kept, layout)
+    index = _write_table(store, index_path(unit), _index(kept, places))
+    rejects = _write_table(store, rejects_path(unit), _rejects(table))
+    tallies = {name: pc.sum(table[name]).as_py() or 0 for name in layout.tallies}
+    marker = UnitMarker(
+        unit,
+        inputs,
+        records,
+        kept.num_rows,
+        shard,
+        index,
+        rejects,
+        tallies,
+        {k: round(v, 3) for k, v in seconds.items()},
+    )
+    store.put_bytes(marker_path(unit), json.dumps(marker.as_json(), indent=1).encode())
+    return marker
+
+
+def check_whole(table: pa.Table, unit: int, expected: int) -> None:
+    """Raise BuildError unless `table` holds all inputs of `unit` and nothing else."""
+    units = set(pc.unique(table[rows.UNIT]).to_pylist())
+    if units - {unit}:
+        raise BuildError(f"unit {unit} arrived mixed with units {sorted(units - {unit})}: a bug of the engine")
+    present = set(pc.unique(table[rows.ROW]).to_pylist())
+    if present != set(range(expected)):
+        missing = sorted(set(range(expected)) - present)[:5]
+        raise BuildError(f"unit {unit} arrived with {len(present)} of its {expected} inputs (missing rows {missing}…)")
+
+
+def count(table: pa.Table) -> tuple[Funnel, Funnel]:
+    """The funnels of a unit's inputs and of its records. An input is kept if any of its records is, else failed."""
+    records, inputs = Funnel(), Funnel()
+    best: dict[int, tuple[int, str, str | None]] = {}
+    verdicts = zip(*(table[name].to_pylist() for name in (rows.ROW, rows.OUTCOME, rows.STEP, rows.REASON)), strict=True)
+    for row, outcome, step, reason in verdicts:
+        why = f"{step}/{reason}" if outcome else None
+        outcome = outcome or "kept"
+        records.count(outcome, why)
+        rank = ("kept", "failed", "rejected").index(outcome)
+        if row not in best or rank < best[row][0]:
+            best[row] = rank, outcome, why
+    for _, outcome, why in best.values():
+        inputs.count(outcome, why)
+    return inputs, records
+
+
+def _write_shard(store: Store, unit: int, kept: pa.Table, layout: Layout) -> tuple[File | None, list[dict[str, Any]]]:
+    path = shard_path(unit)
+    if not kept.num_rows:
+        store.delete(path)
+        return None, []
+    keys = kept[rows.KEY].to_pylist()
+    if len(set(keys)) < len(keys):
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        raise BuildError(f"unit {unit}: the key {twice!r} stands twice: a step gave two children one suffix")
+    names = [_names(kept, keys, member) for member in layout.members]
+    payloads = [list(_payloads(kept[member.column].combine_chunks())) for member in layout.members]
+    places = []
+    with store.put(path) as file:
+        out = Sha256Writer(file)
+        tar = TarWriter(out)
+        for i in range(len(keys)):
+            start = tar.offset
+            members = [vars(tar.add(name[i], data[i])) for name, data in zip(names, payloads, strict=True)]
+            places.append({"shard": path, "offset": start, "size": tar.offset - start, "members": members})
+        tar.close()
+    return File(path, out.size, out.sha256), places
+
+
+def _names(kept: pa.Table, keys: Sequence[str], member: Member) -> list[str]:
+    if member.extension_from:
+        return [f"{key}.{ext}" for key, ext in zip(keys, kept[member.extension_from].to_pylist(), strict=True)]
+    return [f"{key}.{member.extension}" for key in keys]
+
+
+def _payloads(column: pa.Array) -> Iterator[bytes | memoryview]:
+    """The values as bytes; large binary without a copy."""
+    if column.null_count:
+        raise BuildError("a kept record lacks one of its members: a step that should add it did not")
+    if not pa.types.is_large_binary(column.type):
+        for value in column.to_pylist():
+            yield value.encode("utf-8") if isinstance(value, str) else value
+        return
+    _, offsets, data = column.buffers()
+    ends = memoryview(offsets).cast("q")[column.offset : column.offset + len(column) + 1]
+    view = memoryview(data).cast("B") if data is not None else memoryview(b"")
+    for start, end in pairwise(ends):
+        yield view[start:end]
+
+
+def _scalars(table: pa.Table) -> list[pa.Field]:
+    taken = {rows.KEY, rows.PARENT, *PLACE.names}
+    return [field for field in table.schema if rows.is_scalar(field.name, field.type) and field.name not in taken]
+
+
+def _index(kept: pa.Table, places: list[dict[str, Any]]) -> pa.Table:
+    names = [rows.KEY, rows.PARENT, *(["parents"] if "parents" in kept.column_names else [])]
+    table = kept.select(names)
+    for field in PLACE:
+        table = table.append_column(field, pa.array([place[field.name] for place in places], field.type))
+    for field in _scalars(kept):
+        table = table.append_column(field, kept[field.name])
+    return table
+
+
+def _rejects(table: pa.Table) -> pa.Table:
+    lost = table.filter(pc.is_valid(table[rows.OUTCOME]))
+    out = lost.select([rows.KEY, rows.PARENT])
+    for field in rows.VERDICT:
+        out = out.append_column(field.name.lstrip("_"), lost[field.name])
+    for field in _scalars(table):
+        out = out.append_column(field, lost[field.name])
+    return out
+
+
+def _write_table(store: Store, path: str, table: pa.Table) -> File:
+    with store.put(path) as file:
+        out = Sha256Writer(file)
+        sink = pa.PythonFile(_Named(out), mode="w")
+        pq.write_table(table.replace_schema_metadata(None).combine_chunks(), sink, compression="zstd")
+    return File(path, out.size, out.sha256)
+
+
+class _Named:
+    """The little of a file that `pyarrow.PythonFile` asks for."""
+
+    closed = False
+
+    def __init__(self, out: Sha256Writer) -> None:
+        self._out = out
+
+    def write(self, data: bytes) -> int:
+        return self._out.write(data)
+
+    def tell(self) -> int:
+        return self._out.size
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The store closes the file."""

@@ -1,0 +1,152 @@
+"""Checks a dataset: every byte by its digest, every sample by its offsets, every count by the sums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builders.shards.dataset import committed, dataset_digest, expected_files, read_claim, read_manifest, read_marker
+from builders.shards.finish import check_conservation
+from builders.shards.store import Store
+from builders.shards.tar import BLOCK
+from schemas.errors import BuildError, UserError
+from schemas.manifest import File, UnitMarker
+
+MOST = 20
+"""Problems that are told; one shard that is gone makes as many as it has samples."""
+
+
+@dataclass
+class Report:
+    """What `verify` found. No problems: the dataset is what its manifest says."""
+
+    units: int = 0
+    samples: int = 0
+    digest: str = ""
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def problem(self, text: str) -> None:
+        if len(self.problems) < MOST:
+            self.problems.append(text)
+
+
+def verify(store: Store) -> Report:
+    """Check the dataset in `store`. Raises UserError where there is none, or its build has not finished."""
+    manifest = read_manifest(store)
+    claim = read_claim(store)
+    if claim is None:
+        raise UserError(f"{store}: holds no gristmill dataset")
+    report = Report()
+    markers: list[UnitMarker] = []
+    seen: set[str] = set()
+    for unit in committed(store):
+        try:
+            marker = read_marker(store, unit)
+        except (BuildError, TypeError, KeyError, AttributeError) as error:
+            report.problem(f"unit {unit}: marker not readable: {error}")
+            continue
+        markers.append(marker)
+        for problem in _check_unit(store, marker, seen):
+            report.problem(f"unit {unit}: {problem}")
+        report.samples += marker.samples
+    report.units, report.digest = len(markers), dataset_digest(markers)
+    try:
+        check_conservation(markers, claim)
+    except BuildError as error:
+        report.problem(str(error))
+    if claim.hash != manifest.get("content_hash"):
+        report.problem("manifest.json and build.json disagree on the content hash")
+    for name, found in (("dataset_digest", report.digest), ("samples", report.samples), ("units", report.units)):
+        if manifest.get(name) != found:
+            report.problem(f"manifest.json says {name} {manifest.get(name)}, found {found}")
+    _note_strays(store, markers, report)
+    return report
+
+
+def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[str]:
+    whole = True
+    for file in (marker.shard, marker.index, marker.rejects):
+        problem = file and _check_file(store, file)
+        if problem:
+            whole = False
+            yield problem
+    if not whole:
+        return
+    index, rejects = (pq.read_table(store.open(file.path)) for file in (marker.index, marker.rejects))
+    if index.num_rows != marker.samples:
+        yield f"{marker.index.path} has {index.num_rows} rows for {marker.samples} samples"
+    if rejects.num_rows != marker.records.rejected + marker.records.failed:
+        lost = marker.records.total - marker.records.kept
+        yield f"{marker.rejects.path} has {rejects.num_rows} rows for {lost} losses"
+    for key in index["key"].to_pylist():
+        if key in seen:
+            yield f"the key {key!r} stands twice in the dataset"
+        seen.add(key)
+    if marker.shard:
+        with store.open(marker.shard.path) as tar:
+            yield from _check_samples(tar, index, marker.shard)
+
+
+def _check_file(store: Store, file: File) -> str | None:
+    if not store.exists(file.path):
+        return f"{file.path} is missing"
+    whole, size = hashlib.sha256(), 0
+    with store.open(file.path) as data:
+        while part := data.read(1 << 20):
+            whole.update(part)
+            size += len(part)
+    if size != file.size:
+        return f"{file.path} has {size} bytes, its marker says {file.size}"
+    return None if whole.hexdigest() == file.sha256 else f"{file.path} has other bytes than its marker's SHA-256 says"
+
+
+def _check_samples(tar: IO[bytes], index: pa.Table, shard: File) -> Iterator[str]:
+    """Each index row must lead to its members, and together they must fill the shard."""
+    end = 0
+    for row in index.select(["key", "shard", "offset", "size", "members"]).to_pylist():
+        if row["shard"] != shard.path or row["offset"] != end:
+            yield f"{row['key']}: the index places it in {row['shard']} at {row['offset']}, not {shard.path} at {end}"
+            return
+        end += row["size"]
+        for member in row["members"]:
+            problem = _check_member(tar, row["key"], member)
+            if problem:
+                yield problem
+    if end + 2 * BLOCK != shard.size:
+        yield f"{shard.path}: the index covers {end} of {shard.size} bytes"
+
+
+def _check_member(tar: IO[bytes], key: str, member: dict[str, Any]) -> str | None:
+    tar.seek(member["offset"] - BLOCK)
+    try:
+        info = tarfile.TarInfo.frombuf(tar.read(BLOCK), "utf-8", "strict")
+    except tarfile.HeaderError as error:
+        return f"{key}: no tar header before {member['name']}: {error}"
+    if (info.name, info.size) != (member["name"], member["size"]):
+        return f"{key}: the index says {member['name']} of {member['size']} bytes, the tar {info.name} of {info.size}"
+    if not info.name.startswith(f"{key}."):
+        return f"{key}: has a member of another sample, {info.name}"
+    if info.name.endswith(".json"):
+        try:
+            json.loads(tar.read(info.size))
+        except ValueError as error:
+            return f"{info.name}: not JSON: {error}"
+    return None
+
+
+def _note_strays(store: Store, markers: list[UnitMarker], report: Report) -> None:
+    ours = {path for marker in markers for path in expected_files(marker.unit)}
+    for folder in ("data", "index", "rejects", "units"):
+        strays = [path for path in store.list(folder) if path not in ours]
+        if strays:
+            report.notes.append(
+                f"{len(strays)} files in {folder}/ belong to no unit; readers ignore them: {strays[0]}…"
+            )

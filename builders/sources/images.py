@@ -1,0 +1,165 @@
+"""Reads a photo and makes sure that every decoder will show what a viewer sees.
+
+The source bytes stay untouched where a plain decoder shows them right. Rotated by EXIF, CMYK, 16-bit, transparent, or
+in a format that trainers do not read, they are encoded again as upright 8-bit RGB, which `reencoded` tells.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from PIL import Image, UnidentifiedImageError
+
+from builders.step import Record, Rejected, Result, Services
+
+MAX_BYTES = 128_000_000
+"""A larger file is no photo for training."""
+MAX_PIXELS = 100_000_000
+"""More decoded pixels are a decompression bomb (300 MB of RGB)."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_KEPT = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns stored pixels upright, by EXIF orientation (Exif 2.3, tag 274)."""
+
+
+@dataclass
+class ReadImage:
+    """Adds the photo that `image_file` names: encoded bytes, size in pixels as a viewer sees it, true format."""
+
+    folder: Path
+    name: ClassVar = "read_image"
+    reads: ClassVar = ("image_file",)
+    adds: ClassVar = {
+        "image": pa.large_binary(),
+        "format": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "orientation": pa.int32(),
+        "reencoded": pa.string(),
+    }
+
+    def setup(self, services: Services) -> None:
+        """Nothing to load."""
+
+    def __call__(self, records: list[Record]) -> list[Result]:
+        read: dict[str, Result] = {}
+        for record in records:
+            file = record["image_file"]
+            if file not in read:
+                read[file] = check_image(_bytes(self.folder / file))
+        return [read[record["image_file"]] for record in records]
+
+
+def _bytes(path: Path) -> bytes | Rejected:
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    return data if len(data) <= MAX_BYTES else Rejected("image_too_large", f"{path.name} has over {MAX_BYTES:,} bytes")
+
+
+def check_image(data: bytes | Rejected) -> Result:
+    """The columns of an encoded image, or why it is none. Every pixel is decoded once: a sample that is kept opens."""
+    if isinstance(data, Rejected):
+        return data
+    if not data:
+        return Rejected("empty_image", "the file has no bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                return _check(image, data)
+    except UnidentifiedImageError:
+        return Rejected("not_an_image", "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
+    except Image.DecompressionBombError as error:
+        return Rejected("too_many_pixels", str(error))
+    except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
+        # What Pillow's decoders raise for broken files; a truncated one is an OSError.
+        return Rejected("broken_image", f"{type(error).__name__}: {error}")
+
+
+def _check(image: Image.Image, data: bytes) -> Result:
+    if image.width * image.height > MAX_PIXELS:
+        return Rejected("too_many_pixels", f"{image.width} x {image.height} pixels are over {MAX_PIXELS:,}")
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        return Rejected("animated", f"{image.format} of {image.n_frames} frames")  # type: ignore[attr-defined]
+    deep = _is_deep(image)
+    image.load()
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    if orientation not in _UPRIGHT:
+        orientation = 1
+    reason = _why_reencode(image, deep, orientation)
+    kind = _KEPT.get(image.format or "", "png")
+    if reason:
+        lossy = image.format in ("JPEG", "MPO")
+        image = _as_rgb(image, deep)
+        if orientation != 1:
+            image = image.transpose(_UPRIGHT[orientation])
+        image.info = {}
+        out = io.BytesIO()
+        image.save(out, "JPEG" if lossy else "PNG", **({"quality": 95, "subsampling": 0} if lossy else {}))
+        data, kind = out.getvalue(), "jpg" if lossy else "png"
+    return {
+        "image": data,
+        "format": kind,
+        "width": image.width,
+        "height": image.height,
+        "orientation": orientation,
+        "reencoded": reason,
+    }
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a channel has more than 8 bits; for PNG and TIFF of 16-bit RGB only the raw mode tells."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return True
+    raw = [
+        str(part)
+        for tile in getattr(image, "tile", [])
+        for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
+    ]
+    return any("16" in part for part in raw)
+
+
+def _why_reencode(image: Image.Image, deep: bool, orientation: int) -> str | None:
+    if orientation != 1:
+        return "exif_rotated"
+    if deep:
+        return "16_bit"
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        return image.mode.lower()
+    if _see_through(image):
+        return "transparent"
+    return None if image.format in _KEPT else f"format_{(image.format or '').lower()}"
+
+
+def _see_through(image: Image.Image) -> bool:
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        lowest: Any = image.getchannel("A").getextrema()[0]
+        return bool(lowest < 255)
+    return "transparency" in image.info
+
+
+def _as_rgb(image: Image.Image, deep: bool) -> Image.Image:
+    """8-bit RGB of what a viewer shows: 16 bits scaled down, transparency on white."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        deepest: Any = image.getextrema()[1]
+        top = 65535.0 if deepest > 255 and deep else 255.0
+        image = image.convert("F").point(lambda value: value * (255.0 / top)).convert("L")
+    if _see_through(image):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    return image.convert("RGB")

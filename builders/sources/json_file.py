@@ -1,0 +1,26 @@
+"""JSON of a user's, with errors that name file, line and column."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import UserError
+
+
+def load_json(path: Path, field: str) -> tuple[Any, str]:
+    """The parsed file and its SHA-256 in hex. Raises UserError; `field` is the recipe field that named the file."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{field}: {path}: {error.strerror or error}") from None
+    try:
+        return json.loads(raw), hashlib.sha256(raw).hexdigest()
+    except json.JSONDecodeError as error:
+        raise UserError(f"{field}: {path}, line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{field}: {path}: not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise UserError(f"{field}: {path}: nested too deeply") from None

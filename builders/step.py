@@ -1,0 +1,100 @@
+"""What a step is: the one interface between the engine and everything that is done to records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+Record = dict[str, Any]
+"""One input on its way: column -> plain value. Media are encoded bytes."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that the dataset does not want. `reason` is a fixed word that is counted, `detail` is for reading."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One of several records that an input fans out into; its key is the parent's key, "-", and `suffix`."""
+
+    suffix: str
+    record: Record
+
+
+Result = Record | list[Child] | Rejected
+
+
+class Counters(Protocol):
+    """Live numbers for whoever watches the build; they decide nothing, and are lost with it."""
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Add to the named counters, at once for the whole cluster."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a worker hands to a step at `setup`. `device` is "cuda" on a worker that holds a GPU, "cpu" elsewhere."""
+
+    counters: Counters
+    device: str
+
+
+class Step(Protocol):
+    """One thing done to records.
+
+    It sees only the columns that it reads. Scalar columns that it adds reach the index; columns whose name
+    starts with "_" are for later steps only. A step keeps no state between calls that could change a result, and draws nothing at random that is not derived
+    from (seed, key).
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique in its DAG; reasons and seconds are counted by it."""
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """Columns that a record holds when it is handed over."""
+
+    @property
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """Columns of each result, with their Arrow types."""
+
+    def setup(self, services: Services) -> None:
+        """Called once in each worker before the first batch: models load here."""
+
+    def __call__(self, records: list[Record]) -> Sequence[Result]:
+        """One result for each record, in order. An exception makes the engine try the records one by one."""
+
+
+class Pack(Protocol):
+    """Fan-in over one unit: called once, after the last step, with the records that the unit kept."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its DAG; reasons and seconds are counted by it."""
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """Columns that a record holds when it is handed over."""
+
+    @property
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """Columns of each result, with their Arrow types."""
+
+    def __call__(self, records: list[Record]) -> Sequence[Packed]:
+        """Every record's position must stand in the `parents` of at least one result."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One sample packed of several records: `parents` are their positions; the key is the first parent's."""
+
+    parents: tuple[int, ...]
+    record: Record

@@ -1,0 +1,140 @@
+"""The command line. Exit codes: 0 good, 1 the build or the check failed, 2 the recipe or the command is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from schemas.errors import BuildError, UserError
+from schemas.load import load_recipe
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Mill raw pairs into training sets.",
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="A recipe, as recipes/grit.yaml.", show_default=False)]
+Dataset = Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Set a field: --set output.unit=500.", metavar="A.B=C")]
+Limit = Annotated[int | None, typer.Option(help="Take only the first inputs.", min=1)]
+
+
+def _recipe_sets(sets: list[str] | None, limit: int | None) -> list[str]:
+    return [*(sets or []), *([f"source.limit={limit}"] if limit else [])]
+
+
+@app.command()
+def plan(
+    recipe: RecipePath, sets: Sets = None, limit: Limit = None, out: Annotated[str | None, typer.Option()] = None
+) -> None:
+    """Check a recipe, and tell what a build would do: inputs, stages with columns and hardware, units done and left."""
+    from pipelines.kinds import make_dag
+    from pipelines.plan import render_plan
+
+    checked = load_recipe(recipe, _recipe_sets(sets, limit))
+    typer.echo(render_plan(checked, make_dag(checked), out))
+
+
+@app.command()
+def build(
+    recipe: RecipePath,
+    out: Annotated[str, typer.Option(help="The dataset's folder.")],
+    sets: Sets = None,
+    limit: Limit = None,
+    retry_failed: Annotated[bool, typer.Option(help="Build again the units that hold failed records.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Delete the dataset that is there first.")] = False,
+) -> None:
+    """Build a dataset; the same command goes on where it stopped."""
+    from builders.shards.store import Store
+    from pipelines.kinds import make_dag
+    from pipelines.plan import render_funnel
+    from pipelines.run import build as run
+
+    checked = load_recipe(recipe, _recipe_sets(sets, limit))
+    store = Store(out)
+    dag = make_dag(checked)
+    try:
+        manifest = run(checked, dag, store, overwrite=overwrite, retry_failed=retry_failed)
+    except KeyboardInterrupt:
+        raise BuildError(
+            f"interrupted; what is committed in {store} stays. Run the same command again to go on"
+        ) from None
+    typer.echo(render_funnel(manifest))
+    typer.echo(f"{store}: {manifest['samples']:,} samples, digest {manifest['dataset_digest']}")
+
+
+@app.command()
+def verify(dataset: Dataset) -> None:
+    """Check every byte and every count of a dataset against its manifest."""
+    from builders.shards.store import Store
+    from builders.shards.verify import verify as check
+
+    report = check(Store(dataset))
+    for line in report.notes:
+        typer.echo(f"note: {line}")
+    if report.problems:
+        raise BuildError("\n".join([*report.problems, f"{dataset}: {len(report.problems)} problems"]))
+    typer.echo(f"{dataset}: good: {report.samples:,} samples in {report.units:,} units, digest {report.digest}")
+
+
+@app.command()
+def query(
+    dataset: Dataset,
+    sql: Annotated[str, typer.Argument(help="SQL over the views samples, rejects and units.", show_default=False)],
+) -> None:
+    """Ask a dataset's index with DuckDB SQL."""
+    from builders.shards.query import query as ask
+    from builders.shards.store import Store
+
+    typer.echo(ask(Store(dataset), sql))
+
+
+@app.command()
+def show(
+    dataset: Dataset,
+    count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 5,
+    sheet: Annotated[Path | None, typer.Option(help="Draw them on a contact sheet (PNG).")] = None,
+) -> None:
+    """Print a dataset's funnel and some samples, and draw them on a contact sheet."""
+    from builders.cards.sheet import draw_sheet, pick
+    from builders.shards.dataset import read_manifest
+    from builders.shards.store import Store
+    from pipelines.plan import render_funnel
+
+    store = Store(dataset)
+    typer.echo(render_funnel(read_manifest(store)))
+    samples = pick(store, count)
+    for sample in samples:
+        typer.echo(sample.text)
+    if sheet:
+        draw_sheet(samples, sheet)
+        typer.echo(f"contact sheet: {sheet}")
+
+
+def main() -> None:
+    """Run the command; errors of ours are one line and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        code = _say(error, 2)
+    except BuildError as error:
+        code = _say(error, 1)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        code = 1
+    except BrokenPipeError:
+        code = 1
+    raise SystemExit(code or 0)
+
+
+def _say(error: Exception, code: int) -> int:
+    print(f"gristmill: {error}", file=sys.stderr)
+    return code

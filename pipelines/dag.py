@@ -1,0 +1,102 @@
+"""What a pipeline is made of: stages of steps between a source and its shards, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from builders import rows
+from builders.shards.unit import Layout
+from builders.step import Pack, Step
+
+
+class Source(Protocol):
+    """A list of inputs, cut into units without reading payloads. Picklable; its tables are shared, not copied."""
+
+    @property
+    def columns(self) -> Mapping[str, pa.DataType]:
+        """What `read` returns; `key` (string) among them."""
+
+    @property
+    def unit_sizes(self) -> Sequence[int]:
+        """How many inputs each unit holds: unit n is the same inputs in any run."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """What identifies the inputs: name -> SHA-256 in hex. Guarded on resume."""
+
+    def read(self, start: int, count: int) -> pa.Table:
+        """The inputs from position `start` on, `count` of them."""
+
+    def facts(self) -> Mapping[str, int | str]:
+        """What `plan` tells of the inputs, in order."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Consecutive steps on one kind of hardware.
+
+    `gpus` GPUs a worker where the cluster has any; such a stage runs on CPUs where it has none. `batch` records are
+    handed to a step at once, cut inside the unit.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    batch: int = 64
+    cpus: int = 1
+    gpus: float = 0
+
+
+@dataclass(frozen=True)
+class Dag:
+    """source -> stages -> (pack ->) shards. `models` maps each model that decides bytes to its digest or folder."""
+
+    name: str
+    source: Source
+    stages: tuple[Stage, ...]
+    layout: Layout
+    pack: Pack | None = None
+    models: Mapping[str, Path] | None = None
+
+    def __post_init__(self) -> None:
+        check_columns(self)
+
+    @property
+    def steps(self) -> list[Step]:
+        return [step for stage in self.stages for step in stage.steps]
+
+
+class ColumnError(Exception):
+    """A DAG whose steps do not fit together: a bug in a pipeline, found before Ray starts."""
+
+
+def check_columns(dag: Dag) -> dict[str, pa.DataType]:
+    """Every column at the end of the DAG; raises ColumnError where a step reads what nothing before it added."""
+    columns: dict[str, Any] = {rows.PARENT: pa.string(), **dag.source.columns}
+    names: set[str] = set()
+    if columns.get(rows.KEY) != pa.string():
+        raise ColumnError(f"the source has no column {rows.KEY!r} of strings")
+    ends: list[Step | Pack] = [*dag.steps, *([dag.pack] if dag.pack else [])]
+    for step in ends:
+        missing = [name for name in step.reads if name not in columns]
+        if missing:
+            raise ColumnError(f"step {step.name!r} reads {missing[0]!r}, which nothing before it adds")
+        again = [name for name in step.adds if name in columns or name in rows.VERDICT.names]
+        if again:
+            raise ColumnError(f"step {step.name!r} adds {again[0]!r}, which is there already")
+        if step.name in names:
+            raise ColumnError(f"two steps are named {step.name!r}: reasons are counted by step")
+        names.add(step.name)
+        columns.update(step.adds)
+    for member in dag.layout.members:
+        for name in (member.column, member.extension_from):
+            if name and name not in columns:
+                raise ColumnError(f"a sample's member is column {name!r}, which no step adds")
+    for name in dag.layout.tallies:
+        if not pa.types.is_integer(columns.get(name, pa.null())):
+            raise ColumnError(f"{name!r} is tallied, but no step adds it as a whole number")
+    return columns

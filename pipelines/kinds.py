@@ -1,0 +1,13 @@
+"""Which page builds which kind of recipe."""
+
+from __future__ import annotations
+
+from pipelines.dag import Dag
+from schemas.recipe import Recipe
+
+
+def make_dag(recipe: Recipe) -> Dag:
+    """The DAG of a recipe, its inputs listed and its columns checked. Raises UserError."""
+    from pipelines.grit import grit
+
+    return {"grit": grit}[recipe.kind](recipe)

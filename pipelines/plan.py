@@ -1,0 +1,102 @@
+"""What `plan` prints, and the funnel that `build` and `show` print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.tree import Tree
+
+from builders.shards.dataset import read_claim
+from builders.shards.store import Store
+from pipelines.dag import Dag
+from pipelines.hardware import place, this_machine
+from pipelines.state import look, make_claim
+from schemas.manifest import Funnel
+from schemas.recipe import Recipe
+
+
+def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
+    """The plan as text: inputs, the DAG as a tree with hardware and columns, and what a run would do."""
+    lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs"]
+    facts = dict(dag.source.facts())
+    width = max(map(len, facts), default=0)
+    lines += [
+        f"  {name:<{width}}  {value:,}" if isinstance(value, int) else f"  {name}  {value}"
+        for name, value in facts.items()
+    ]
+    lines += ["", _text(_tree(dag)), _work(recipe, dag, out)]
+    return "\n".join(lines)
+
+
+def _tree(dag: Dag) -> Tree:
+    cluster = this_machine()
+    root = Tree(f"{dag.name} on {cluster} (this machine)")
+    root.add("source").add(_columns("adds", dag.source.columns))
+    for stage, placement in zip(dag.stages, place(dag.stages, cluster), strict=True):
+        branch = root.add(f"stage {stage.name}: {placement}, batches of {stage.batch}")
+        for step in stage.steps:
+            leaf = branch.add(step.name)
+            leaf.add(f"reads {', '.join(step.reads) or 'nothing'}")
+            leaf.add(_columns("adds", step.adds))
+    if dag.pack:
+        root.add(f"pack {dag.pack.name}").add(_columns("adds", dag.pack.adds))
+    members = ", ".join(f"key.{m.extension or '<' + m.extension_from + '>'} ({m.column})" for m in dag.layout.members)
+    root.add("shards").add(members)
+    return root
+
+
+def _columns(verb: str, columns: Mapping[str, pa.DataType]) -> str:
+    return f"{verb} " + ", ".join(f"{name} {_kind(kind)}" for name, kind in columns.items())
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return f"list of {_kind(kind.value_type)}"
+    return "struct" if pa.types.is_struct(kind) else str(kind)
+
+
+def _text(tree: Tree) -> str:
+    console = Console(width=118, color_system=None)
+    with console.capture() as captured:
+        console.print(tree, markup=False, highlight=False)
+    return captured.get()
+
+
+def _work(recipe: Recipe, dag: Dag, out: str | None) -> str:
+    total = len(dag.source.unit_sizes)
+    if out is None:
+        return f"units: {total:,} in all; --out tells how many of them are done"
+    store = Store(out)
+    if read_claim(store) is None:
+        return f"units: {total:,} in all, none done in {store}; a run builds all of them"
+    state = look(store, make_claim(recipe, dag))
+    done = f"units: {total:,} in all, {len(state.done):,} done, {len(state.left):,} left in {store}; "
+    if state.left:
+        does = f"a run builds the {len(state.left):,} that are left"
+    else:
+        does = "a run builds nothing"
+    retry = len(state.with_failures)
+    return done + does + (f"; --retry-failed would build {retry:,} again that hold failed records" if retry else "")
+
+
+def render_funnel(manifest: Mapping[str, Any]) -> str:
+    """The funnel of a finished dataset as lines."""
+    told = manifest["funnel"]
+    lines = _funnel_lines("inputs", Funnel.from_json(told["inputs"]))
+    if told["records"] != told["inputs"]:
+        lines += _funnel_lines("records", Funnel.from_json(told["records"]))
+    tallies = ", ".join(f"{name} {count:,}" for name, count in manifest["tallies"].items())
+    return "\n".join([*lines, f"counted: {tallies}"] if tallies else lines)
+
+
+def _funnel_lines(name: str, funnel: Funnel) -> list[str]:
+    lines = [f"{name:<8} {funnel.total:>10,}"]
+    for outcome in ("kept", "rejected", "failed"):
+        lines.append(f"  {outcome:<8} {getattr(funnel, outcome):>8,}")
+        for reason, count in funnel.as_json()["reasons"].items():
+            if reason.startswith(outcome + "/"):
+                lines.append(f"    {count:>8,}  {reason.split('/', 1)[1]}")
+    return lines

@@ -1,0 +1,84 @@
+"""What a build has to do: the claim that its output must match, the units that are left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from builders.grounding.chunks import folder_digest
+from builders.shards.dataset import Claim, clear, committed, differences, read_claim, read_marker, retire, write_claim
+from builders.shards.finish import versions
+from builders.shards.store import Store
+from pipelines.dag import Dag
+from schemas.errors import UserError
+from schemas.manifest import Funnel, UnitMarker, summed
+from schemas.recipe import Recipe, content
+
+
+@dataclass(frozen=True)
+class State:
+    """A build before it runs. `done` are the markers of committed units, `left` the units that a run would build."""
+
+    claim: Claim
+    claimed: bool
+    done: list[UnitMarker]
+    left: list[int]
+
+    @property
+    def inputs(self) -> int:
+        return sum(self.claim.unit_sizes)
+
+    @property
+    def funnel(self) -> Funnel:
+        """What became of the inputs so far."""
+        return summed(marker.inputs for marker in self.done)
+
+    @property
+    def with_failures(self) -> list[int]:
+        """The committed units that hold failed records."""
+        return [marker.unit for marker in self.done if marker.inputs.failed]
+
+
+def make_claim(recipe: Recipe, dag: Dag) -> Claim:
+    """All that decides the bytes of this build."""
+    fields: dict[str, Any] = {
+        "recipe": content(recipe),
+        "inputs": dict(dag.source.digests),
+        "models": {name: folder_digest(folder) for name, folder in (dag.models or {}).items()},
+        "versions": versions(),
+    }
+    return Claim(json.loads(json.dumps(fields)), tuple(dag.source.unit_sizes))
+
+
+def look(store: Store, claim: Claim) -> State:
+    """The state of the output. Raises UserError where it was built from other content, with the difference."""
+    old = read_claim(store)
+    if old is None:
+        return State(claim, False, [], list(range(len(claim.unit_sizes))))
+    if old.hash != claim.hash:
+        lines = "; ".join(differences(old.content, claim.content))
+        raise UserError(
+            f"--out {store} was built from other content: {lines}. "
+            "Give another --out, or --overwrite to delete what is there"
+        )
+    done = committed(store)
+    there = set(done)
+    left = [unit for unit in range(len(old.unit_sizes)) if unit not in there]
+    return State(old, True, [read_marker(store, unit) for unit in done], left)
+
+
+def prepare(store: Store, claim: Claim, *, overwrite: bool, retry_failed: bool) -> State:
+    """Make the output ready to build: swept, claimed, and with the units taken back that shall be built again."""
+    if overwrite and read_claim(store) is not None:
+        clear(store)
+    state = look(store, claim)
+    store.sweep()
+    if not state.claimed:
+        write_claim(store, claim)
+    if retry_failed and state.with_failures:
+        again = set(state.with_failures)
+        retire(store, sorted(again))
+        done = [marker for marker in state.done if marker.unit not in again]
+        state = replace(state, done=done, left=sorted(again.union(state.left)))
+    return replace(state, claimed=True)

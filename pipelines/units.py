@@ -1,0 +1,149 @@
+"""Units in and out of Ray Data: our own Datasource and Datasink, and what a worker does in between.
+
+One unit is one read task, one block and one commit. The sink verifies that; it does not trust it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+from ray.data import Datasource
+from ray.data._internal.execution.interfaces import TaskContext
+from ray.data.block import Block, BlockMetadata
+from ray.data.datasource import Datasink, ReadTask
+
+from builders import rows
+from builders.shards.store import Store
+from builders.shards.unit import commit_unit
+from builders.step import Services
+from pipelines.dag import Dag
+from pipelines.services import ClusterCounters, TooManyFailed
+from pipelines.work import run_pack, run_steps, seconds_of
+from schemas.errors import BuildError, UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a build needs; put once into the object store, where its tables are shared."""
+
+    id: str
+    dag: Dag
+    sizes: tuple[int, ...]
+    store: Store
+
+
+@dataclass(frozen=True)
+class Handle:
+    """What travels with each task: where the job lies, and who watches it."""
+
+    job: ray.ObjectRef
+    id: str
+    watch: ray.actor.ActorHandle
+
+
+_jobs: dict[str, Job] = {}
+_ready: set[int] = set()
+
+
+def job_of(handle: Handle) -> Job:
+    """The job, fetched once by each worker process, which forgets the one before."""
+    if handle.id not in _jobs:
+        _jobs.clear()
+        _ready.clear()
+        _jobs[handle.id] = ray.get(handle.job)
+    return _jobs[handle.id]
+
+
+def run_stage(table: pa.Table, handle: Handle, index: int) -> pa.Table:
+    """One stage over one unit; its steps are set up once in each worker process."""
+    job = job_of(handle)
+    stage = job.dag.stages[index]
+    if index not in _ready:
+        services = Services(ClusterCounters(handle.watch), "cuda" if ray.get_gpu_ids() else "cpu")
+        for step in stage.steps:
+            _set_up(step, services)
+        _ready.add(index)
+    return run_steps(table, stage.steps, stage.batch)
+
+
+def _set_up(step: Any, services: Services) -> None:
+    try:
+        step.setup(services)
+    except (UserError, BuildError):
+        raise
+    except Exception as error:
+        raise BuildError(f"step {step.name!r} could not start: {type(error).__name__}: {error}") from error
+
+
+class StageWorker:
+    """A stage in a pool of workers, one model each."""
+
+    def __init__(self, handle: Handle, index: int) -> None:
+        self._handle, self._index = handle, index
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_stage(table, self._handle, self._index)
+
+
+class UnitSource(Datasource):  # type: ignore[misc]  # Ray is untyped
+    """Reads the given units, a read task each."""
+
+    def __init__(self, handle: Handle, starts: Sequence[int], sizes: Sequence[int], units: Sequence[int]) -> None:
+        super().__init__()
+        self._handle, self._starts, self._sizes, self._units = handle, starts, sizes, units
+
+    def get_name(self) -> str:
+        return "Units"
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [
+            ReadTask(functools.partial(_read, self._handle, unit, self._starts[unit], self._sizes[unit]), unknown)
+            for unit in self._units
+        ]
+
+
+def _read(handle: Handle, unit: int, start: int, size: int) -> Iterator[pa.Table]:
+    table = job_of(handle).dag.source.read(start, size)
+    if table.num_rows != size:
+        raise BuildError(f"unit {unit}: the source gave {table.num_rows} of {size} inputs; has it changed?")
+    yield rows.begin(table, unit)
+
+
+class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
+    """Commits each block as the unit that it is."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def get_name(self) -> str:
+        return "Shards"
+
+    def write(self, blocks: Iterable[Block], ctx: TaskContext) -> None:
+        job = job_of(self._handle)
+        for block in blocks:
+            unit = _unit_of(block)
+            packed = run_pack(block, job.dag.pack) if job.dag.pack else None
+            try:
+                marker = commit_unit(job.store, unit, job.sizes[unit], block, job.dag.layout, seconds_of(block), packed)
+            except OSError as error:
+                raise BuildError(f"could not write unit {unit} to {job.store}: {error.strerror or error}") from error
+            counts = {"units": 1, "inputs": marker.inputs.total, "samples": marker.samples}
+            counts |= {name: getattr(marker.inputs, name) for name in ("kept", "rejected", "failed")}
+            if not ray.get(self._handle.watch.commit.remote(counts)):
+                raise TooManyFailed("too many records failed")
+
+
+def _unit_of(block: pa.Table) -> int:
+    if rows.UNIT not in block.column_names or not block.num_rows:
+        raise BuildError("a block reached the sink without its unit's number: a bug of the engine")
+    return int(pc.min(block[rows.UNIT]).as_py())

@@ -1,0 +1,73 @@
+"""One wave: a DAG over a list of units as one Ray Data job."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from itertools import accumulate
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from pipelines.dag import Dag
+from pipelines.hardware import Cluster, place
+from pipelines.units import Handle, ShardSink, StageWorker, UnitSource, run_stage
+from schemas.errors import BuildError, UserError
+
+WAVE = 10_000
+"""Units in one Ray Data job: each costs the driver about 1.3 ms before the first block."""
+
+
+def run_wave(handle: Handle, dag: Dag, sizes: Sequence[int], units: Sequence[int], cluster: Cluster) -> None:
+    """Build and commit `units`; raises the first UserError or BuildError of a worker."""
+    starts = [0, *accumulate(sizes)]
+    data = ray.data.read_datasource(UnitSource(handle, starts, sizes, units), override_num_blocks=len(units))
+    for index, placement in enumerate(place(dag.stages, cluster)):
+        if placement.workers is None:
+            work = functools.partial(run_stage, handle=handle, index=index)
+            data = data.map_batches(
+                work, batch_size=None, batch_format="pyarrow", zero_copy_batch=True, num_cpus=placement.cpus
+            )
+        else:
+            data = data.map_batches(
+                StageWorker,
+                fn_constructor_args=(handle, index),
+                batch_size=None,
+                batch_format="pyarrow",
+                zero_copy_batch=True,
+                num_cpus=placement.cpus,
+                num_gpus=placement.gpus,
+                compute=ActorPoolStrategy(size=placement.workers),
+            )
+    try:
+        data.write_datasink(ShardSink(handle))
+    except Exception as error:
+        cause = _ours(error)
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def _ours(error: BaseException) -> BuildError | UserError | None:
+    """The worker's own error inside what Ray wrapped around it."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        link = todo.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, BuildError | UserError) and not isinstance(link, ray.exceptions.RayTaskError):
+            return link
+        todo += [link.__cause__, link.__context__, getattr(link, "cause", None)]
+    return None
+
+
+def configure() -> None:
+    """Ray Data's settings that keep one unit one block, and its bars and reports off the terminal."""
+    context = DataContext.get_current()
+    context.target_max_block_size = None
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

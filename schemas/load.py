@@ -1,0 +1,192 @@
+"""From a recipe file and `--set` options to a checked recipe, with errors that name the line or the field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from schemas.errors import UserError
+from schemas.recipe import KINDS, Recipe
+
+MAX_BYTES = 1_000_000
+"""A recipe is a page, not a data file."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases (they can blow up) and without keys given twice (the first would be lost silently)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed in a recipe", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Plain values of a YAML text. Raises UserError with line and column where it is malformed."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
+        raise UserError(f"{place}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{name}: nested too deeply to be a recipe") from None
+
+
+def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> Recipe:
+    """The recipe in the file `path` with `--set a.b=c` applied, checked.
+
+    Paths in the file are relative to the file, paths in `sets` to the working directory. Raises UserError.
+    """
+    path = Path(path)
+    data = parse_yaml(_read(path), str(path))
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a recipe is a mapping of fields, as `kind: grit`")
+    model = _model(data, sets, path)
+    _anchor(data, model, path.parent)
+    given = _given(sets, model)
+    for dotted, value in given:
+        _put(data, dotted, value)
+    data.setdefault("name", path.stem)
+    return _checked(model, data, str(path), {dotted for dotted, _ in given})
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, so not a recipe")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; give the path of a recipe, as recipes/grit.yaml") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text at byte {error.start}") from None
+
+
+def _model(data: dict[str, Any], sets: Sequence[str], path: Path) -> type[Recipe]:
+    kind = data.get("kind")
+    for item in sets:
+        if item.startswith("kind="):
+            kind = item.partition("=")[2]
+    model = KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        known = ", ".join(sorted(KINDS))
+        raise UserError(f"{path}: kind is {kind!r}, but must be one of: {known}")
+    return model
+
+
+def _given(sets: Sequence[str], model: type[BaseModel]) -> list[tuple[str, Any]]:
+    """`--set` options as (dotted field, value), paths made absolute."""
+    given = []
+    for item in sets:
+        dotted, equals, text = item.partition("=")
+        if not equals or not dotted.strip():
+            raise UserError(f"--set {item}: write it as field=value, as --set output.unit=500")
+        dotted = dotted.strip()
+        value = parse_yaml(text, f"--set {dotted}")
+        if dotted in set(_locations(model)) and isinstance(value, str | int | float):
+            value = _absolute(text.strip(), Path.cwd())
+        elif dotted in set(_locations(model, mark="model")) and isinstance(value, str):
+            value = _model_path(value, Path.cwd())
+        given.append((dotted, value))
+    return given
+
+
+def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        child = data.setdefault(parent, {})
+        if child is None:
+            child = data[parent] = {}
+        if not isinstance(child, dict):
+            raise UserError(f"--set {dotted}: {parent} holds {child!r}, so it has no field {last}")
+        data = child
+    data[last] = value
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _locations(model: type[BaseModel], prefix: str = "", mark: str = "location") -> Iterator[str]:
+    """The dotted names of the fields that hold a path, or with `mark` "model" a model's name or path."""
+    for name, field in model.model_fields.items():
+        nested = _nested(field.annotation)
+        extra = field.json_schema_extra
+        if nested:
+            yield from _locations(nested, f"{prefix}{name}.", mark)
+        elif isinstance(extra, dict) and extra.get(mark):
+            yield prefix + name
+
+
+def _absolute(value: str, folder: Path) -> str:
+    """A local path made absolute; a URI, a package's name or an unset field as it is."""
+    if "://" in value or not value or Path(value).is_absolute():
+        return value
+    expanded = Path(value).expanduser()
+    return str(expanded if expanded.is_absolute() else (folder / expanded).resolve())
+
+
+def _model_path(value: str, folder: Path) -> str:
+    """A model's path made absolute; a bare name (an installed package, a hub id) as it is."""
+    return _absolute(value, folder) if value.startswith((".", "~")) or (folder / value).exists() else value
+
+
+def _anchor(data: dict[str, Any], model: type[BaseModel], folder: Path) -> None:
+    """Make the file's own relative paths absolute."""
+    for mark, place in (("location", _absolute), ("model", _model_path)):
+        for dotted in _locations(model, mark=mark):
+            *parents, last = dotted.split(".")
+            here: Any = data
+            for parent in parents:
+                here = here.get(parent) if isinstance(here, dict) else None
+            if isinstance(here, dict) and isinstance(here.get(last), str):
+                here[last] = place(here[last], folder)
+
+
+def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[str]) -> Recipe:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        dotted = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{name if dotted not in given else '--set'}: {_problem(model, first, dotted)}") from None
+
+
+def _problem(model: type[BaseModel], error: Any, dotted: str) -> str:
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(dotted, list(_fields(model)), n=1, cutoff=0.0)
+        return f"there is no field {dotted}; did you mean {near[0]}?" if near else f"there is no field {dotted}"
+    if error["type"] == "missing" or (dotted in set(_locations(model)) and error["input"] is None):
+        return f"{dotted} is not given; set it in the recipe or with --set {dotted}=…"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{dotted} is {error['input']!r}: {message}"
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every field that a recipe may hold, dotted."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        nested = _nested(field.annotation)
+        if nested:
+            yield from _fields(nested, f"{prefix}{name}.")

@@ -1,0 +1,106 @@
+"""What a dataset says of itself: the funnel, the commit marker of a unit, the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 1
+"""Version of the layout on disk that this code reads and writes."""
+
+OUTCOMES = ("kept", "rejected", "failed")
+
+
+@dataclass
+class Funnel:
+    """How many went in and what became of them. `reasons` counts "outcome/step/reason" of all that was not kept."""
+
+    total: int = 0
+    kept: int = 0
+    rejected: int = 0
+    failed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def count(self, outcome: str, why: str | None = None) -> None:
+        """Count one more of `outcome`; `why` ("step/reason") says why it was not kept."""
+        self.total += 1
+        setattr(self, outcome, getattr(self, outcome) + 1)
+        if why is not None:
+            reason = f"{outcome}/{why}"
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def add(self, other: Funnel) -> None:
+        """Add another funnel's counts to this one."""
+        for name in ("total", *OUTCOMES):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for reason, count in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    def conserved(self) -> bool:
+        """Whether every one that went in has one outcome, and every loss its reason."""
+        lost = self.rejected + self.failed
+        return self.total == self.kept + lost and lost == sum(self.reasons.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The funnel with its reasons in order, commonest first."""
+        reasons = dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0])))
+        return {"total": self.total, **{name: getattr(self, name) for name in OUTCOMES}, "reasons": reasons}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Funnel:
+        return cls(**data)
+
+
+def summed(funnels: Iterable[Funnel]) -> Funnel:
+    """One funnel of many."""
+    total = Funnel()
+    for funnel in funnels:
+        total.add(funnel)
+    return total
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the dataset: path relative to its root, size in bytes, SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class UnitMarker:
+    """The commit of one unit: written last, and what a reader goes by.
+
+    `inputs` counts the unit's source records, `records` what they became after fan-out, `samples` what the shard holds.
+    `shard` is None where nothing was kept. `tallies` sums the countable columns over all records, kept or not.
+    `seconds` is worker time by step, in this attempt; it is the one thing here that differs between equal builds.
+    """
+
+    unit: int
+    inputs: Funnel
+    records: Funnel
+    samples: int
+    shard: File | None
+    index: File
+    rejects: File
+    tallies: dict[str, int]
+    seconds: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("inputs", "records"):
+            data[name] = data[name].as_json()
+        for name in ("shard", "index", "rejects"):
+            data[name] = vars(data[name]) if data[name] else None
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> UnitMarker:
+        data = dict(data)
+        for name in ("inputs", "records"):
+            data[name] = Funnel.from_json(data[name])
+        for name in ("shard", "index", "rejects"):
+            data[name] = File(**data[name]) if data[name] else None
+        return cls(**data)
