@@ -49,9 +49,9 @@ class Services:
 class Step(Protocol):
     """One thing done to records.
 
-    It sees only the columns that it reads. Scalar columns that it adds reach the index; columns whose name
-    starts with "_" are for later steps only. A step keeps no state between calls that could change a result, and draws nothing at random that is not derived
-    from (seed, key).
+    It sees only the columns that it reads. Scalar columns that it adds reach the index; columns whose name starts
+    with "_" are for later steps only. A step keeps no state between calls that could change a result, and draws
+    nothing at random that is not derived from (seed, key).
     """
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from builders import rows
-from builders.shards.unit import Layout
+from builders.shards.unit import PLACE, Layout
 from builders.step import Pack, Step
 
 
@@ -70,6 +70,10 @@ class Dag:
         return [step for stage in self.stages for step in stage.steps]
 
 
+RESERVED = {*rows.IDENTITY.names, *rows.VERDICT.names, *PLACE.names, "parents", "outcome", "step", "reason", "detail"}
+"""Columns that the engine writes itself, into units, index or rejects."""
+
+
 class ColumnError(Exception):
     """A DAG whose steps do not fit together: a bug in a pipeline, found before Ray starts."""
 
@@ -85,7 +89,7 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
         missing = [name for name in step.reads if name not in columns]
         if missing:
             raise ColumnError(f"step {step.name!r} reads {missing[0]!r}, which nothing before it adds")
-        again = [name for name in step.adds if name in columns or name in rows.VERDICT.names]
+        again = [name for name in step.adds if name in columns or name in RESERVED]
         if again:
             raise ColumnError(f"step {step.name!r} adds {again[0]!r}, which is there already")
         if step.name in names:

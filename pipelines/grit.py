@@ -25,7 +25,7 @@ def grit(recipe: GritRecipe) -> Dag:
         source=source,
         stages=(
             Stage("photos", (CheckCaption(recipe.caption_max_chars), ReadImage(source.folder), PlaceBoxes())),
-            Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=parser.name.count("_trf"), batch=256),
+            Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=int("_trf" in str(parser)), batch=256),
             Stage(
                 "grounding",
                 (

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from builders.shards.dataset import read_markers
+from builders.shards.dataset import MANIFEST, read_manifest, read_markers
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from pipelines.dag import Dag
@@ -37,6 +37,8 @@ def build(
     """
     started = time.time()
     state = prepare(store, make_claim(recipe, dag), overwrite=overwrite, retry_failed=retry_failed)
+    if not state.left and store.exists(MANIFEST):
+        return read_manifest(store)
     try:
         ray_seconds = run_units(dag, store, state, recipe.max_failed) if state.left else 0.0
     except TooManyFailed:

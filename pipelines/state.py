@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from builders.grounding.chunks import folder_digest
+from builders.digest import folder_digest
 from builders.shards.dataset import Claim, clear, committed, differences, read_claim, read_marker, retire, write_claim
 from builders.shards.finish import versions
 from builders.shards.store import Store

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 from ray.data import Datasource
-from ray.data._internal.execution.interfaces import TaskContext
 from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasink, ReadTask
 
@@ -128,15 +127,13 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
     def get_name(self) -> str:
         return "Shards"
 
-    def write(self, blocks: Iterable[Block], ctx: TaskContext) -> None:
+    def write(self, blocks: Iterable[Block], ctx: Any) -> None:
         job = job_of(self._handle)
         for block in blocks:
             unit = _unit_of(block)
             packed = run_pack(block, job.dag.pack) if job.dag.pack else None
-            try:
-                marker = commit_unit(job.store, unit, job.sizes[unit], block, job.dag.layout, seconds_of(block), packed)
-            except OSError as error:
-                raise BuildError(f"could not write unit {unit} to {job.store}: {error.strerror or error}") from error
+            seconds = seconds_of(block)
+            marker = commit_unit(job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed)
             counts = {"units": 1, "inputs": marker.inputs.total, "samples": marker.samples}
             counts |= {name: getattr(marker.inputs, name) for name in ("kept", "rejected", "failed")}
             if not ray.get(self._handle.watch.commit.remote(counts)):

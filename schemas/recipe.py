@@ -6,7 +6,6 @@ running (`_running`): how the build runs, or where equal content lies.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -101,8 +100,3 @@ def content(recipe: BaseModel) -> dict[str, Any]:
         value = getattr(recipe, name)
         kept[name] = content(value) if isinstance(value, BaseModel) else value
     return kept
-
-
-def max_failed_count(recipe: Recipe, inputs: int) -> int:
-    """How many of `inputs` may fail before `max_failed` stops the build."""
-    return math.floor(recipe.max_failed * inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def _tile(sample: Shown) -> Image.Image:
         x = 0.0
         for word, colour in line:
             draw.text((x, y), word, fill=colour, font=font)
-            x += draw.textlength(word + " ", font=font)
+            x += draw.textlength(word, font=font)
         y += _LINE
     draw.text((0, y), sample.key, fill="#888888", font=ImageFont.load_default(12))
     return tile
@@ -117,23 +118,23 @@ def _label(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour
 
 
 def _coloured_words(record: dict[str, Any]) -> list[tuple[str, str]]:
-    """The caption's words, those of a phrase in its colour and with its number before."""
-    words, done = [], 0
+    """The caption's words, each with the space after it; those of a phrase in its colour, its number before them."""
+    parts, done = [], 0
     for i, phrase in enumerate(record["phrases"]):
-        words += [(word, "black") for word in record["caption"][done : phrase["start"]].split()]
-        words += [(word, COLOURS[i % len(COLOURS)]) for word in f"{i + 1}: {phrase['text']}".split()]
+        parts.append((record["caption"][done : phrase["start"]], "black"))
+        parts.append((f"{i + 1}: {phrase['text']}", COLOURS[i % len(COLOURS)]))
         done = phrase["end"]
-    return words + [(word, "black") for word in record["caption"][done:].split()]
+    parts.append((record["caption"][done:], "black"))
+    return [(word, colour) for text, colour in parts for word in re.findall(r"\S+\s*|\s+", text)]
 
 
 def _wrap(words: list[tuple[str, str]], font: Any, width: int) -> list[list[tuple[str, str]]]:
     lines: list[list[tuple[str, str]]] = [[]]
     used = 0.0
     for word, colour in words:
-        length = font.getlength(word + " ")
-        if used + length > width and lines[-1]:
+        if used + font.getlength(word.rstrip()) > width and lines[-1]:
             lines.append([])
             used = 0.0
         lines[-1].append((word, colour))
-        used += length
+        used += font.getlength(word)
     return lines

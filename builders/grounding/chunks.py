@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,15 +50,6 @@ def parser_folder(parser: str | None) -> Path:
     )
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 in hex over the names and bytes of all files in a folder."""
-    whole = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-        whole.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        whole.update(hashlib.sha256(file.read_bytes()).digest())
-    return whole.hexdigest()
-
-
 @dataclass
 class NounChunks:
     """Adds the chunks that a box can show, each with the expression that it grows into; counts the ones dropped."""
@@ -87,7 +77,8 @@ class NounChunks:
     def __call__(self, records: list[Record]) -> list[Result]:
         assert self._nlp is not None, "setup was not called"
         captions = [record["caption"] for record in records]
-        return [self._chunks(doc) for doc in self._nlp.pipe(captions, batch_size=len(captions))]
+        with self._nlp.memory_zone():  # otherwise every new word of a long build stays in memory
+            return [self._chunks(doc) for doc in self._nlp.pipe(captions, batch_size=len(captions))]
 
     def _chunks(self, doc: Doc) -> Result:
         dropped: Counter[str] = Counter()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from builders.uri import local_path
+from schemas.errors import BuildError
 
 _TEMPORARY = ".tmp"
 
@@ -30,21 +31,27 @@ class Store:
 
     @contextmanager
     def put(self, path: str) -> Iterator[IO[bytes]]:
-        """A file to write; it appears at `path` when the block ends well, and leaves no trace when it raises."""
+        """A file to write; it appears at `path` when the block ends well, and leaves no trace when it raises.
+
+        Raises BuildError where the disk is full or refuses.
+        """
         target = self.root / path
         temporary = self.root / _TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
-        except BaseException:
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise BuildError(
+                f"could not write {target}: {error.strerror or error}; mend that and run the same command again"
+            ) from error
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
 
     def put_bytes(self, path: str, data: bytes) -> None:
         with self.put(path) as file:
