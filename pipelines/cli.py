@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from schemas.errors import BuildError, UserError
@@ -27,6 +27,17 @@ Limit = Annotated[int | None, typer.Option(help="Take only the first inputs.", m
 
 def _recipe_sets(sets: list[str] | None, limit: int | None) -> list[str]:
     return [*(sets or []), *([f"source.limit={limit}"] if limit else [])]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gristmill {importlib.metadata.version('gristmill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    """Mill raw pairs into training sets."""
 
 
 @app.command()
@@ -120,19 +131,11 @@ def show(
 def main() -> None:
     """Run the command; errors of ours are one line and an exit code."""
     try:
-        code = app(standalone_mode=False)
+        app()
     except UserError as error:
-        code = _say(error, 2)
+        raise SystemExit(_say(error, 2)) from None
     except BuildError as error:
-        code = _say(error, 1)
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except (click.Abort, KeyboardInterrupt):
-        code = 1
-    except BrokenPipeError:
-        code = 1
-    raise SystemExit(code or 0)
+        raise SystemExit(_say(error, 1)) from None
 
 
 def _say(error: Exception, code: int) -> int:

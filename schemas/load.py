@@ -168,7 +168,8 @@ def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[st
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt field is told before the field that is missing for it.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         dotted = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{name if dotted not in given else '--set'}: {_problem(model, first, dotted)}") from None
 

@@ -39,4 +39,4 @@ def query(store: Store, sql: str) -> str:
         answer = connection.sql(sql)
         return str(answer) if answer is not None else "done"
     except duckdb.Error as error:
-        raise UserError(f"sql: {error}") from None
+        raise UserError(f"sql: {' '.join(str(error).split())}") from None
