@@ -53,6 +53,7 @@ def build(
         "ray_start_seconds": round(ray_seconds, 3),
         "units_built": len(state.left),
     }
+    store.sweep()
     return finish(store, state.claim, recipe.model_dump(mode="json"), times)
 
 

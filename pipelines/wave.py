@@ -59,7 +59,7 @@ def _ours(error: BaseException) -> BuildError | UserError | None:
             continue
         seen.add(id(link))
         if isinstance(link, BuildError | UserError) and not isinstance(link, ray.exceptions.RayTaskError):
-            return link
+            return type(link)(str(link).split("\n", 1)[0])  # Ray adds lines of its own to the message
         todo += [link.__cause__, link.__context__, getattr(link, "cause", None)]
     return None
 
@@ -70,4 +70,6 @@ def configure() -> None:
     context.target_max_block_size = None
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):  # its file handler keeps the whole trace
+            handler.setLevel(logging.CRITICAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 
 import duckdb
@@ -33,10 +35,15 @@ def _files(store: Store, paths: Sequence[str]) -> str:
 
 
 def query(store: Store, sql: str) -> str:
-    """The answer to `sql` as a table of text. Raises UserError with DuckDB's own words where the SQL is wrong."""
+    """The answer to `sql` as a table of text, whole. Raises UserError with DuckDB's own words where the SQL is wrong."""
     connection = connect(store)
     try:
         answer = connection.sql(sql)
-        return str(answer) if answer is not None else "done"
+        if answer is None:
+            return "done"
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            answer.show(max_rows=1 << 31, max_width=1 << 20, max_col_width=1 << 16)
+        return shown.getvalue().rstrip("\n")
     except duckdb.Error as error:
         raise UserError(f"sql: {' '.join(str(error).split())}") from None
