@@ -64,12 +64,13 @@ def build(
     """Build a dataset; the same command goes on where it stopped."""
     from builders.shards.store import Store
     from pipelines.kinds import make_dag
-    from pipelines.plan import render_funnel
+    from pipelines.plan import render_facts, render_funnel
     from pipelines.run import build as run
 
     checked = load_recipe(recipe, _recipe_sets(sets, limit))
     store = Store(out)
     dag = make_dag(checked)
+    typer.echo("\n".join(["inputs", *render_facts(dag)]), err=True)
     try:
         manifest = run(checked, dag, store, overwrite=overwrite, retry_failed=retry_failed)
     except KeyboardInterrupt:

@@ -84,6 +84,9 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
     names: set[str] = set()
     if columns.get(rows.KEY) != pa.string():
         raise ColumnError(f"the source has no column {rows.KEY!r} of strings")
+    taken = sorted(RESERVED.intersection(dag.source.columns) - {rows.KEY})
+    if taken:
+        raise ColumnError(f"the source has a column {taken[0]!r}, which the engine writes itself")
     ends: list[Step | Pack] = [*dag.steps, *([dag.pack] if dag.pack else [])]
     for step in ends:
         missing = [name for name in step.reads if name not in columns]

@@ -54,6 +54,7 @@ def this_machine() -> Cluster:
 def place(stages: Sequence[Stage], cluster: Cluster) -> list[Placement]:
     """A placement for each stage. GPUs are split among the stages that want them, in whole ones if they suffice."""
     wanting = sum(1 for stage in stages if stage.gpus)
+    whole, spare = divmod(cluster.gpus, wanting) if wanting else (0, 0)
     placements = []
     for stage in stages:
         cpus = min(stage.cpus, cluster.cpus)
@@ -61,8 +62,13 @@ def place(stages: Sequence[Stage], cluster: Cluster) -> list[Placement]:
             placements.append(Placement(cpus, 0, None))
         elif not cluster.gpus:
             placements.append(Placement(cpus, 0, None, " (a GPU stage: there is none)"))
+        elif not whole:  # as many stages on each GPU as it takes; any order of starting finds room
+            placements.append(Placement(0, min(stage.gpus, 1 / math.ceil(wanting / cluster.gpus)), 1))
         else:
-            share = cluster.gpus / wanting
-            gpus = stage.gpus if share >= stage.gpus else 1 / math.ceil(1 / share)
-            placements.append(Placement(0, gpus, max(1, int(share / gpus + 1e-9))))
+            own, spare = whole + (spare > 0), max(0, spare - 1)
+            if stage.gpus < 1:
+                placements.append(Placement(0, stage.gpus, own * int(1 / stage.gpus)))
+            else:
+                gpus = min(int(stage.gpus), own)
+                placements.append(Placement(0, gpus, own // gpus))
     return placements

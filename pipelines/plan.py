@@ -20,15 +20,19 @@ from schemas.recipe import Recipe
 
 def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
     """The plan as text: inputs, the DAG as a tree with hardware and columns, and what a run would do."""
-    lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs"]
-    facts = dict(dag.source.facts())
-    width = max(map(len, facts), default=0)
-    lines += [
-        f"  {name:<{width}}  {value:,}" if isinstance(value, int) else f"  {name}  {value}"
-        for name, value in facts.items()
-    ]
+    lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs", *render_facts(dag)]
     lines += ["", _text(_tree(dag)), _work(recipe, dag, out)]
     return "\n".join(lines)
+
+
+def render_facts(dag: Dag) -> list[str]:
+    """What the source tells of its inputs, a line each."""
+    facts = dag.source.facts()
+    width = max(map(len, facts), default=0)
+    return [
+        f"  {name:<{width}}  {value:,}" if isinstance(value, int) else f"  {name:<{width}}  {value}"
+        for name, value in facts.items()
+    ]
 
 
 def _tree(dag: Dag) -> Tree:

@@ -53,8 +53,9 @@ def build(
         "ray_start_seconds": round(ray_seconds, 3),
         "units_built": len(state.left),
     }
+    manifest = finish(store, state.claim, recipe.model_dump(mode="json"), times, dag.source.facts())
     store.sweep()
-    return finish(store, state.claim, recipe.model_dump(mode="json"), times)
+    return manifest
 
 
 def funnel_of(store: Store) -> Funnel:

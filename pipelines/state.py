@@ -55,7 +55,7 @@ def look(store: Store, claim: Claim) -> State:
     """The state of the output. Raises UserError where it was built from other content, with the difference."""
     old = read_claim(store)
     if old is None:
-        return State(claim, False, [], list(range(len(claim.unit_sizes))))
+        return _fresh(claim)
     if old.hash != claim.hash:
         lines = "; ".join(differences(old.content, claim.content))
         raise UserError(
@@ -68,11 +68,17 @@ def look(store: Store, claim: Claim) -> State:
     return State(old, True, [read_marker(store, unit) for unit in done], left)
 
 
+def _fresh(claim: Claim) -> State:
+    return State(claim, False, [], list(range(len(claim.unit_sizes))))
+
+
 def prepare(store: Store, claim: Claim, *, overwrite: bool, retry_failed: bool) -> State:
     """Make the output ready to build: swept, claimed, and with the units taken back that shall be built again."""
     if overwrite and read_claim(store) is not None:
         clear(store)
-    state = look(store, claim)
+        state = _fresh(claim)
+    else:
+        state = look(store, claim)
     store.sweep()
     if not state.claimed:
         write_claim(store, claim)

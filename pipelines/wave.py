@@ -30,7 +30,8 @@ def run_wave(handle: Handle, dag: Dag, sizes: Sequence[int], units: Sequence[int
                 work, batch_size=None, batch_format="pyarrow", zero_copy_batch=True, num_cpus=placement.cpus
             )
         else:
-            data = data.map_batches(
+            # `map_batches` itself wants a batch size beside GPUs; here the stage cuts its batches, inside the unit.
+            data = data.map_batches_internal(
                 StageWorker,
                 fn_constructor_args=(handle, index),
                 batch_size=None,
@@ -68,6 +69,7 @@ def configure() -> None:
     """Ray Data's settings that keep one unit one block, and its bars and reports off the terminal."""
     context = DataContext.get_current()
     context.target_max_block_size = None
+    context.raise_original_map_exception = True  # the wrapper that Ray puts around it loses its class
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     for handler in logging.getLogger("ray.data").handlers:

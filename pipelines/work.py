@@ -104,6 +104,8 @@ def _failed(error: Exception) -> _Failed:
 
 def _note(verdicts: Verdicts, step: Step, position: int, result: Result) -> None:
     if isinstance(result, Rejected):
+        if not isinstance(result.reason, str) or not isinstance(result.detail, str):
+            raise StepBug(f"step {step.name!r} rejected with a reason or detail that is no text: {result}")
         outcome = "failed" if isinstance(result, _Failed) else "rejected"
         verdicts.lost[position] = outcome, result.reason, result.detail[:DETAIL_MAX]
         return
@@ -136,7 +138,7 @@ def _shape(record: Any) -> str:
 def _apply(table: pa.Table, step: Step, verdicts: Verdicts) -> pa.Table:
     """Append the step's columns and verdicts; rows are replicated only where a record fanned out."""
     if any(suffix is not None for suffix in verdicts.suffixes):
-        table, results = _fan_out(table, verdicts)
+        table, results = _fan_out(table, step, verdicts)
     else:
         results = [None] * table.num_rows
         for position, record in zip(verdicts.parents, verdicts.records, strict=True):
@@ -147,14 +149,14 @@ def _apply(table: pa.Table, step: Step, verdicts: Verdicts) -> pa.Table:
     return table if not verdicts.lost else _mark(table, step, verdicts.lost)
 
 
-def _column(step: Step, name: str, values: list[Any], kind: pa.DataType) -> pa.Array:
+def _column(step: Step | Pack, name: str, values: list[Any], kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
         raise StepBug(f"step {step.name!r} put into {name!r} what is not {kind}: {error}") from None
 
 
-def _fan_out(table: pa.Table, verdicts: Verdicts) -> tuple[pa.Table, list[Record | None]]:
+def _fan_out(table: pa.Table, step: Step, verdicts: Verdicts) -> tuple[pa.Table, list[Record | None]]:
     made: dict[int, list[tuple[str | None, Record | None]]] = {}
     for parent, suffix, record in zip(verdicts.parents, verdicts.suffixes, verdicts.records, strict=True):
         made.setdefault(parent, []).append((suffix, record))
@@ -168,10 +170,19 @@ def _fan_out(table: pa.Table, verdicts: Verdicts) -> tuple[pa.Table, list[Record
                 lost[len(positions)] = verdicts.lost[position]
             positions.append(position)
             results.append(record)
-            keys.append(key if suffix is None else f"{key}-{suffix}")
+            keys.append(key if suffix is None else _child_key(step, key, suffix))
+        if len(children := made.get(position, [])) > len({suffix for suffix, _ in children}):
+            raise StepBug(f"step {step.name!r} made children of {key!r} with a suffix that stands twice")
     verdicts.lost = lost
     table = table.take(pa.array(positions, pa.int64()))
     return table.set_column(table.schema.get_field_index(rows.KEY), rows.KEY, pa.array(keys, pa.string())), results
+
+
+def _child_key(step: Step, key: str, suffix: str) -> str:
+    problem = rows.key_problem(f"{key}-{suffix}")
+    if problem:
+        raise StepBug(f"step {step.name!r} made a child of {key!r} whose key, with {suffix!r}, is {problem}")
+    return f"{key}-{suffix}"
 
 
 def _mark(table: pa.Table, step: Step, lost: Mapping[int, tuple[str, str, str]]) -> pa.Table:
@@ -199,7 +210,9 @@ def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
     samples = pack(kept.select(pack.reads).to_pylist()) if kept.num_rows else []
     keys = kept[rows.KEY].to_pylist()
     placed = {position for sample in samples for position in sample.parents}
-    if placed != set(range(kept.num_rows)) or any(not sample.parents for sample in samples):
+    if any(not sample.parents for sample in samples):
+        raise StepBug(f"pack {pack.name!r} made a sample without parents, so it has no key")
+    if placed != set(range(kept.num_rows)):
         raise StepBug(f"pack {pack.name!r} placed {len(placed)} of {kept.num_rows} records: none may be lost")
     out = kept.take(pa.array([sample.parents[0] for sample in samples], pa.int64()))
     parents = [[keys[position] for position in sample.parents] for sample in samples]
@@ -207,5 +220,5 @@ def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
     for name, kind in pack.adds.items():
         if any(sample.record.keys() != pack.adds.keys() for sample in samples):
             raise StepBug(f"pack {pack.name!r} must give every sample the columns {sorted(pack.adds)}")
-        out = out.append_column(name, pa.array([sample.record[name] for sample in samples], kind))
+        out = out.append_column(name, _column(pack, name, [sample.record[name] for sample in samples], kind))
     return out

@@ -50,6 +50,8 @@ def parse_yaml(text: str, name: str) -> Any:
         raise UserError(f"{place}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # 2020-13-45, !!int x: PyYAML lets them out
+        raise UserError(f"{name}: not a value that YAML can hold: {error}") from None
     except RecursionError:
         raise UserError(f"{name}: nested too deeply to be a recipe") from None
 
@@ -103,10 +105,12 @@ def _given(sets: Sequence[str], model: type[BaseModel]) -> list[tuple[str, Any]]
         if not equals or not dotted.strip():
             raise UserError(f"--set {item}: write it as field=value, as --set output.unit=500")
         dotted = dotted.strip()
+        if dotted in set(_locations(model)):  # a path is no YAML: `2024-01-01` and `@old` name folders
+            text = text.strip()
+            given.append((dotted, None if text in ("", "~", "null") else _absolute(text, Path.cwd())))
+            continue
         value = parse_yaml(text, f"--set {dotted}")
-        if dotted in set(_locations(model)) and isinstance(value, str | int | float):
-            value = _absolute(text.strip(), Path.cwd())
-        elif dotted in set(_locations(model, mark="model")) and isinstance(value, str):
+        if dotted in set(_locations(model, mark="model")) and isinstance(value, str):
             value = _model_path(value, Path.cwd())
         given.append((dotted, value))
     return given
@@ -171,7 +175,8 @@ def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[st
         # A misspelt field is told before the field that is missing for it.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         dotted = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{name if dotted not in given else '--set'}: {_problem(model, first, dotted)}") from None
+        by_set = any(option == dotted or option.startswith(f"{dotted}.") for option in given)
+        raise UserError(f"{'--set' if by_set else name}: {_problem(model, first, dotted)}") from None
 
 
 def _problem(model: type[BaseModel], error: Any, dotted: str) -> str:

@@ -30,10 +30,17 @@ def versions(names: Sequence[str] = DECISIVE) -> dict[str, str]:
     return found
 
 
-def finish(store: Store, claim: Claim, recipe: Mapping[str, Any], times: Mapping[str, Any]) -> dict[str, Any]:
+def finish(
+    store: Store,
+    claim: Claim,
+    recipe: Mapping[str, Any],
+    times: Mapping[str, Any],
+    facts: Mapping[str, int | str],
+) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
-    `recipe` is the resolved recipe, `times` what the build took. Raises BuildError.
+    `recipe` is the resolved recipe, `times` what the build took, `facts` what the source tells of its inputs.
+    Raises BuildError.
     """
     markers = read_markers(store)
     check_conservation(markers, claim)
@@ -49,6 +56,7 @@ def finish(store: Store, claim: Claim, recipe: Mapping[str, Any], times: Mapping
         "shards": sum(1 for marker in markers if marker.shard),
         "bytes": sum(marker.shard.size for marker in markers if marker.shard),
         "units": len(markers),
+        "inputs": dict(facts),
         "funnel": {"inputs": inputs.as_json(), "records": records.as_json()},
         "tallies": _added(marker.tallies for marker in markers),
         "recipe": dict(recipe),

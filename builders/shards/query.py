@@ -35,7 +35,7 @@ def _files(store: Store, paths: Sequence[str]) -> str:
 
 
 def query(store: Store, sql: str) -> str:
-    """The answer to `sql` as a table of text, whole. Raises UserError with DuckDB's own words where the SQL is wrong."""
+    """The answer to `sql` as a whole table of text. Raises UserError with DuckDB's own words where the SQL is wrong."""
     connection = connect(store)
     try:
         answer = connection.sql(sql)

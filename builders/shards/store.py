@@ -10,7 +10,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -85,10 +85,11 @@ class Store:
     def sweep(self) -> None:
         """Remove what writers of this machine left behind when they were killed."""
         folder = self.root / _TEMPORARY
-        for file in folder.glob(f"{socket.gethostname()}-*") if folder.exists() else ():
-            if not _alive(int(file.name[len(socket.gethostname()) + 1 :].split("-")[0])):
+        for file in list(folder.iterdir()) if folder.exists() else ():
+            host, pid, _ = file.name.rsplit("-", 2) if file.name.count("-") >= 2 else ("", "", "")
+            if host == socket.gethostname() and pid.isdecimal() and not _alive(int(pid)):
                 file.unlink(missing_ok=True)
-        if folder.exists() and not any(folder.iterdir()):
+        with suppress(OSError):  # not empty: somebody is writing
             folder.rmdir()
 
 

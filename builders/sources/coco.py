@@ -186,7 +186,7 @@ def _categories(boxed: Any, where: str) -> dict[int | str, str]:
     for i, category in enumerate(_list(boxed, "categories", where)):
         if not isinstance(category.get("name"), str):
             raise UserError(f"{where}: categories[{i}] has no name")
-        names[_id(category, "id", f"{where}: categories[{i}]")] = category["name"]
+        names[_id(category, "id", f"{where}: categories[{i}]")] = _text(category["name"])
     return names
 
 
@@ -229,7 +229,7 @@ def _media_sizes(folder: Path, photos: Sequence[Mapping[str, Any]]) -> list[int 
     for photo in photos:
         try:
             sizes.append((folder / photo["file_name"]).stat().st_size)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that no file can have
             sizes.append(None)
     return sizes
 
@@ -261,7 +261,7 @@ def _photos_table(photos: Sequence[Mapping[str, Any]], boxes: Sequence[Any], lic
         return _text(value) if value is not None else None
 
     columns = {
-        "image_id": [str(photo["id"]) for photo in photos],
+        "image_id": [_text(photo["id"]) for photo in photos],
         "image_file": [_text(photo["file_name"]) for photo in photos],
         "url": [text(photo.get("coco_url") or photo.get("flickr_url") or photo.get("url")) for photo in photos],
         "license": [text(licenses.get(str(photo.get("license")))) for photo in photos],

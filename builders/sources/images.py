@@ -86,8 +86,9 @@ def check_image(data: bytes | Rejected) -> Result:
         return Rejected("not_an_image", "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
     except Image.DecompressionBombError as error:
         return Rejected("too_many_pixels", str(error))
-    except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
-        # What Pillow's decoders raise for broken files; a truncated one is an OSError.
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever they run into, struct.error and zlib.error too
         return Rejected("broken_image", f"{type(error).__name__}: {error}")
 
 
@@ -97,16 +98,17 @@ def _check(image: Image.Image, data: bytes) -> Result:
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         return Rejected("animated", f"{image.format} of {image.n_frames} frames")  # type: ignore[attr-defined]
     deep = _is_deep(image)
+    stored = image.getexif().get(_ORIENTATION, 1) if image.format == "TIFF" else None  # load() turns a TIFF upright
     image.load()
-    orientation = image.getexif().get(_ORIENTATION, 1)
+    orientation = stored or image.getexif().get(_ORIENTATION, 1)
     if orientation not in _UPRIGHT:
         orientation = 1
     reason = _why_reencode(image, deep, orientation)
     kind = _KEPT.get(image.format or "", "png")
     if reason:
         lossy = image.format in ("JPEG", "MPO")
-        image = _as_rgb(image, deep)
-        if orientation != 1:
+        image = _as_rgb(image)
+        if orientation != 1 and stored is None:
             image = image.transpose(_UPRIGHT[orientation])
         image.info = {}
         out = io.BytesIO()
@@ -153,11 +155,11 @@ def _see_through(image: Image.Image) -> bool:
     return "transparency" in image.info
 
 
-def _as_rgb(image: Image.Image, deep: bool) -> Image.Image:
+def _as_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of what a viewer shows: 16 bits scaled down, transparency on white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         deepest: Any = image.getextrema()[1]
-        top = 65535.0 if deepest > 255 and deep else 255.0
+        top = 65535.0 if deepest > 255 or image.mode.startswith("I;16") else 255.0
         image = image.convert("F").point(lambda value: value * (255.0 / top)).convert("L")
     if _see_through(image):
         image = image.convert("RGBA")

@@ -22,5 +22,7 @@ def load_json(path: Path, field: str) -> tuple[Any, str]:
         raise UserError(f"{field}: {path}, line {error.lineno}, column {error.colno}: {error.msg}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{field}: {path}: not UTF-8 at byte {error.start}") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UserError(f"{field}: {path}: {error}") from None
     except RecursionError:
         raise UserError(f"{field}: {path}: nested too deeply") from None
