@@ -182,6 +182,7 @@ def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[st
 def _problem(model: type[BaseModel], error: Any, dotted: str) -> str:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(dotted, list(_fields(model)), n=1, cutoff=0.0)
+        dotted = dotted if dotted.isprintable() else repr(dotted)
         return f"there is no field {dotted}; did you mean {near[0]}?" if near else f"there is no field {dotted}"
     if error["type"] == "missing" or (dotted in set(_locations(model)) and error["input"] is None):
         return f"{dotted} is not given; set it in the recipe or with --set {dotted}=…"

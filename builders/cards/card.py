@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
     inputs = manifest["funnel"]["inputs"]
     lines = [
         "---",
-        f"pretty_name: {manifest['name']}",
+        f"pretty_name: {json.dumps(manifest['name'], ensure_ascii=False)}",
         "tags: [webdataset, gristmill]",
         "---",
         f"# {manifest['name']}",

@@ -71,7 +71,7 @@ def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> 
 
 def draw_sheet(samples: list[Shown], path: Path) -> None:
     """Write the contact sheet of `samples` as PNG."""
-    columns = min(3, len(samples))
+    columns = max(1, min(3, len(samples)))
     tiles = [_tile(sample) for sample in samples]
     heights = [max(t.height for t in tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     width = columns * (_PHOTO[0] + _MARGIN) + _MARGIN
@@ -90,7 +90,8 @@ def _tile(sample: Shown) -> Image.Image:
     draw = ImageDraw.Draw(photo)
     for i, phrase in enumerate(sample.record["phrases"]):
         for x1, y1, x2, y2 in phrase["boxes"]:
-            box = (x1 * photo.width, y1 * photo.height, x2 * photo.width - 1, y2 * photo.height - 1)
+            left, top = x1 * photo.width, y1 * photo.height
+            box = (left, top, max(left, x2 * photo.width - 1), max(top, y2 * photo.height - 1))
             draw.rectangle(box, outline=COLOURS[i % len(COLOURS)], width=3)
     for i, phrase in enumerate(sample.record["phrases"]):
         x1, y1, *_ = phrase["boxes"][0]
@@ -125,7 +126,8 @@ def _coloured_words(record: dict[str, Any]) -> list[tuple[str, str]]:
         parts.append((f"{i + 1}: {phrase['text']}", COLOURS[i % len(COLOURS)]))
         done = phrase["end"]
     parts.append((record["caption"][done:], "black"))
-    return [(word, colour) for text, colour in parts for word in re.findall(r"\S+\s*|\s+", text)]
+    spaced = ((re.sub(r"\s", " ", text), colour) for text, colour in parts)  # a line break would end the drawing
+    return [(word, colour) for text, colour in spaced for word in re.findall(r"\S+ *| +", text)]
 
 
 def _wrap(words: list[tuple[str, str]], font: Any, width: int) -> list[list[tuple[str, str]]]:

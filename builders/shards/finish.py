@@ -44,21 +44,14 @@ def finish(
     """
     markers = read_markers(store)
     check_conservation(markers, claim)
-    inputs, records = (summed(getattr(m, name) for m in markers) for name in ("inputs", "records"))
     now = {marker.unit: marker for marker in markers}
     manifest = {
         "format": FORMAT,
         "name": recipe["name"],
         "kind": recipe["kind"],
-        "dataset_digest": dataset_digest(markers),
         "content_hash": claim.hash,
-        "samples": sum(marker.samples for marker in markers),
-        "shards": sum(1 for marker in markers if marker.shard),
-        "bytes": sum(marker.shard.size for marker in markers if marker.shard),
-        "units": len(markers),
+        **totals(markers),
         "inputs": dict(facts),
-        "funnel": {"inputs": inputs.as_json(), "records": records.as_json()},
-        "tallies": _added(marker.tallies for marker in markers),
         "recipe": dict(recipe),
         "content": dict(claim.content),
         "versions": versions((*DECISIVE, *_TOLD)),
@@ -72,6 +65,19 @@ def finish(
     store.put_bytes(CARD, render_card(manifest).encode())
     store.put_bytes(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     return manifest
+
+
+def totals(markers: Sequence[UnitMarker]) -> dict[str, Any]:
+    """What the manifest says of all units together; `verify` counts it again."""
+    return {
+        "dataset_digest": dataset_digest(markers),
+        "samples": sum(marker.samples for marker in markers),
+        "shards": sum(1 for marker in markers if marker.shard),
+        "bytes": sum(marker.shard.size for marker in markers if marker.shard),
+        "units": len(markers),
+        "funnel": {name: summed(getattr(m, name) for m in markers).as_json() for name in ("inputs", "records")},
+        "tallies": _added(marker.tallies for marker in markers),
+    }
 
 
 def check_conservation(markers: Sequence[UnitMarker], claim: Claim) -> None:

@@ -12,8 +12,16 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builders.shards.dataset import committed, dataset_digest, expected_files, read_claim, read_manifest, read_marker
-from builders.shards.finish import check_conservation
+from builders.shards.dataset import (
+    Claim,
+    committed,
+    dataset_digest,
+    expected_files,
+    read_claim,
+    read_manifest,
+    read_marker,
+)
+from builders.shards.finish import check_conservation, totals
 from builders.shards.store import Store
 from builders.shards.tar import BLOCK
 from schemas.errors import BuildError, UserError
@@ -62,9 +70,9 @@ def verify(store: Store) -> Report:
         check_conservation(markers, claim)
     except BuildError as error:
         report.problem(str(error))
-    if claim.hash != manifest.get("content_hash"):
-        report.problem("manifest.json and build.json disagree on the content hash")
-    for name, found in (("dataset_digest", report.digest), ("samples", report.samples), ("units", report.units)):
+    if not claim.hash == manifest.get("content_hash") == Claim(manifest.get("content", {}), ()).hash:
+        report.problem("manifest.json and build.json disagree on the content or its hash")
+    for name, found in totals(markers).items():
         if manifest.get(name) != found:
             report.problem(f"manifest.json says {name} {manifest.get(name)}, found {found}")
     _note_strays(store, markers, report)
@@ -115,11 +123,17 @@ def _check_samples(tar: IO[bytes], index: pa.Table, shard: File) -> Iterator[str
         if row["shard"] != shard.path or row["offset"] != end:
             yield f"{row['key']}: the index places it in {row['shard']} at {row['offset']}, not {shard.path} at {end}"
             return
-        end += row["size"]
         for member in row["members"]:
+            if member["offset"] != end + BLOCK:
+                yield f"{row['key']}: the index places {member['name']} at {member['offset']}, not {end + BLOCK}"
+                return
             problem = _check_member(tar, row["key"], member)
             if problem:
                 yield problem
+            end = member["offset"] + -(-member["size"] // BLOCK) * BLOCK
+        if end != row["offset"] + row["size"]:
+            yield f"{row['key']}: the index gives it {row['size']} bytes, its members have {end - row['offset']}"
+            return
     if end + 2 * BLOCK != shard.size:
         yield f"{shard.path}: the index covers {end} of {shard.size} bytes"
 

@@ -182,11 +182,14 @@ def _inputs(captioned: Any, order: Mapping[int | str, int], where: str) -> list[
 
 
 def _categories(boxed: Any, where: str) -> dict[int | str, str]:
-    names = {}
+    names: dict[int | str, str] = {}
     for i, category in enumerate(_list(boxed, "categories", where)):
+        number = _id(category, "id", f"{where}: categories[{i}]")
         if not isinstance(category.get("name"), str):
             raise UserError(f"{where}: categories[{i}] has no name")
-        names[_id(category, "id", f"{where}: categories[{i}]")] = _text(category["name"])
+        if number in names:
+            raise UserError(f"{where}: categories[{i}] has the id {number!r}, as {names[number]!r} before it")
+        names[number] = _text(category["name"])
     return names
 
 

@@ -98,6 +98,8 @@ def _check(image: Image.Image, data: bytes) -> Result:
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         return Rejected("animated", f"{image.format} of {image.n_frames} frames")  # type: ignore[attr-defined]
     deep = _is_deep(image)
+    if deep and "transparency" in image.info:
+        return Rejected("transparent_16_bit", "a 16-bit photo with one transparent colour cannot be flattened")
     stored = image.getexif().get(_ORIENTATION, 1) if image.format == "TIFF" else None  # load() turns a TIFF upright
     image.load()
     orientation = stored or image.getexif().get(_ORIENTATION, 1)

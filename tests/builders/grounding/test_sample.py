@@ -1,0 +1,236 @@
+"""The GrIT sample, from hand-made chunks and boxes, and for real photos through every step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
+from builders.grounding.caption import CheckCaption
+from builders.grounding.chunks import NounChunks
+from builders.grounding.detect import Detect, SelectBoxes
+from builders.grounding.expressions import Offsets, uncontained
+from builders.grounding.sample import GritSample, outermost
+from builders.grounding.tokens import LowerRight, dequantise, quantise
+from builders.sources.coco import open_coco
+from builders.sources.images import ReadImage
+from builders.step import Record, Rejected, Services, Step
+from schemas.load import load_recipe
+from schemas.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def chunk(start: int, end: int, grown: Offsets | None = None) -> Record:
+    first, last = grown or (start, end)
+    return {"start": start, "end": end, "expression_start": first, "expression_end": last}
+
+
+def box(span: int, x1: float, y1: float, x2: float, y2: float, score: float = 1.0) -> Record:
+    return {"span": span, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "score": score, "instance": None}
+
+
+def sample(
+    caption: str, chunks: list[Record], boxes: list[Record], lower_right: LowerRight = "transformers", **columns: Any
+) -> tuple[Record, Record]:
+    """(key.json, the columns for the index)"""
+    record = {"key": "k-1", "caption": caption, "caption_id": "1", "url": None, "width": 640, "height": 480}
+    (result,) = GritSample(lower_right)([{**record, **columns, "_chunks": chunks, "_boxes_kept": boxes}])
+    assert isinstance(result, dict)
+    return json.loads(result["json"]), {name: value for name, value in result.items() if name != "json"}
+
+
+FIELD = [chunk(0, 5, (0, 27)), chunk(9, 16, (9, 27)), chunk(20, 27)]
+DOG, MEADOW = (0.1, 0.2, 0.3, 0.4), (0.0, 0.5, 1.0, 1.0)
+
+
+# ---- the record ------------------------------------------------------------------------------------------------------
+
+
+def test_the_papers_example_keeps_the_whole_with_the_dogs_box() -> None:
+    found, told = sample("a dog in a field of flowers", FIELD, [box(0, *DOG), box(1, *MEADOW)])
+    assert found["phrases"] == [
+        {"text": "a dog in a field of flowers", "start": 0, "end": 27, "boxes": [list(DOG)], "scores": [1.0]}
+    ]
+    assert found["grounded_caption"] == (
+        "<grounding><phrase>a dog in a field of flowers</phrase><object><patch_index_0195><patch_index_0393></object>"
+    )
+    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+
+
+def test_nested_expressions_stay_in_the_record_as_released() -> None:
+    found, _ = sample("a dog in a field of flowers", FIELD, [box(0, *DOG), box(1, *MEADOW, 0.9)])
+    assert found["noun_chunks"] == [[0, 5, *DOG, 1.0], [9, 16, *MEADOW, 0.9]]
+    assert found["ref_exps"] == [[0, 27, *DOG, 1.0], [9, 27, *MEADOW, 0.9]]
+
+
+def test_only_spans_with_boxes_contain_others() -> None:
+    found, told = sample("a dog in a field of flowers", FIELD, [box(1, *MEADOW), box(2, *DOG)])
+    assert [phrase["text"] for phrase in found["phrases"]] == ["a field of flowers"]
+    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+    found, _ = sample("a dog in a field of flowers", FIELD, [box(2, *DOG)])
+    assert [phrase["text"] for phrase in found["phrases"]] == ["flowers"]
+
+
+def test_every_field_of_a_released_record_is_there(shared: Path) -> None:
+    released = json.loads((shared / "data/formats/grit_record_kosmos2_readme.json").read_text())
+    found, _ = sample("a dog", [chunk(0, 5)], [box(0, *DOG)])
+    assert list(found)[: len(released)] == list(released)
+
+
+def test_a_released_record_is_made_again_from_its_chunks_and_boxes(shared: Path) -> None:
+    released = json.loads((shared / "data/formats/grit_record_kosmos2_readme.json").read_text())
+    pairs = list(zip(released["noun_chunks"], released["ref_exps"], strict=True))
+    found, told = sample(
+        released["caption"],
+        [chunk(c[0], c[1], (e[0], e[1])) for c, e in pairs],
+        [box(i, *c[2:]) for i, (c, _) in enumerate(pairs)],
+        key=released["key"],
+        caption_id=str(released["id"]),
+        url=released["url"],
+        width=released["width"],
+        height=released["height"],
+    )
+    for name in released.keys() - {"clip_similarity_vitb32", "clip_similarity_vitl14"}:
+        assert found[name] == released[name], name
+    assert [(p["start"], p["end"]) for p in found["phrases"]] == [(0, 66)]
+    assert "<patch_index_0000><patch_index_1022>" in found["grounded_caption"]
+    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+
+
+def test_the_record_tells_key_id_url_and_size() -> None:
+    found, _ = sample("a dog", [chunk(0, 5)], [box(0, *DOG)], caption_id="77", url="https://example.org/1.jpg")
+    assert (found["key"], found["id"], found["url"]) == ("k-1", 77, "https://example.org/1.jpg")
+    assert (found["width"], found["height"]) == (640, 480)
+    assert found["clip_similarity_vitb32"] is None
+    worded, _ = sample("a dog", [chunk(0, 5)], [box(0, *DOG)], caption_id="c-7")
+    assert worded["id"] == "c-7"
+
+
+def test_several_boxes_of_one_chunk_are_several_items_and_one_phrase() -> None:
+    found, told = sample("two dogs", [chunk(0, 8)], [box(0, *DOG), box(0, *MEADOW, 0.8)])
+    assert found["noun_chunks"] == found["ref_exps"] == [[0, 8, *DOG, 1.0], [0, 8, *MEADOW, 0.8]]
+    assert found["phrases"][0]["boxes"] == [list(DOG), list(MEADOW)]
+    assert found["phrases"][0]["scores"] == [1.0, 0.8]
+    assert found["grounded_caption_paper"] == (
+        "<grounding><p>two dogs</p><box><loc_195><loc_393><delim><loc_512><loc_1023></box>"
+    )
+    assert told["n_phrases"] == 1
+
+
+def test_the_convention_for_corners_on_edges_reaches_both_texts() -> None:
+    edge = [box(0, 0.25, 0.25, 0.5, 0.5)]
+    theirs, _ = sample("a dog", [chunk(0, 5)], edge)
+    unilm, _ = sample("a dog", [chunk(0, 5)], edge, "unilm")
+    assert "<patch_index_0495>" in theirs["grounded_caption"] and "<loc_495>" in theirs["grounded_caption_paper"]
+    assert "<patch_index_0528>" in unilm["grounded_caption"] and "<loc_528>" in unilm["grounded_caption_paper"]
+
+
+def test_text_that_is_not_ascii_stays_readable() -> None:
+    (result,) = GritSample("transformers")(
+        [
+            {"key": "k", "caption": "a 🐕", "caption_id": "1", "url": None, "width": 1, "height": 1}
+            | {"_chunks": [chunk(0, 3)], "_boxes_kept": [box(0, *DOG)]}
+        ]
+    )
+    assert isinstance(result, dict)
+    assert "a 🐕".encode() in result["json"]
+
+
+# ---- crossing spans --------------------------------------------------------------------------------------------------
+
+SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 15)).map(lambda s: (s[0], s[0] + s[1])), max_size=10)
+
+
+def test_of_two_spans_that_cross_the_first_stays() -> None:
+    assert outermost([(0, 10), (5, 15), (15, 20)]) == ([(0, 10), (15, 20)], 1)
+
+
+@given(SPANS)
+def test_outermost_spans_never_overlap_and_all_others_are_counted(spans: Sequence[Offsets]) -> None:
+    kept, crossing = outermost(spans)
+    assert all(a[1] <= b[0] for a, b in pairwise(kept))
+    assert len(kept) + crossing == len(uncontained(spans))
+
+
+# ---- every step, on real photos --------------------------------------------------------------------------------------
+
+
+def through(steps: Sequence[Step], records: list[Record], services: Services) -> list[Record]:
+    """The records after all steps, each handed only the columns that it reads, as Arrow gives them back."""
+    for step in steps:
+        step.setup(services)
+        results = step([{name: record[name] for name in step.reads} for record in records])
+        alive = []
+        for record, result in zip(records, results, strict=True):
+            if not isinstance(result, Rejected):
+                assert isinstance(result, dict) and result.keys() == step.adds.keys()
+                arrow = {name: pa.array([result[name]], kind).to_pylist()[0] for name, kind in step.adds.items()}
+                alive.append({**record, **arrow})
+        records = alive
+    return records
+
+
+def grit(recipe: Recipe, parser: Path, services: Services) -> list[Record]:
+    """The samples of a recipe, through the steps of pipelines/grit.py."""
+    source = open_coco(recipe.source, 1000)
+    steps: list[Step] = [
+        CheckCaption(recipe.caption_max_chars),
+        ReadImage(source.folder),
+        PlaceBoxes(),
+        NounChunks(parser, recipe.abstract_nouns),
+        Detect(AnnotatedBoxes(source.categories, recipe.detector.synonyms)),
+        SelectBoxes(recipe.nms_iou, recipe.min_score),
+        GritSample(recipe.tokens.lower_right),
+    ]
+    records = source.read(0, source.captions.num_rows).to_pylist()
+    kept = through(steps, records, services)
+    assert len(kept) >= len(records) / 2
+    return kept
+
+
+@pytest.fixture(scope="module", params=["demo", "coco_mini"])
+def real(request: pytest.FixtureRequest, shipped_parser: Path, services: Services) -> list[Record]:
+    """Samples of real photos: the demo's, and the first of COCO where there are any."""
+    if request.param == "demo":
+        pytest.importorskip("skimage", reason="the demo's photos come with scikit-image: pip install gristmill[demo]")
+        return grit(load_recipe(ROOT / "recipes/demo/grit.yaml"), shipped_parser, services)
+    folder = request.getfixturevalue("shared") / "data/coco_mini"
+    paths = {"images": "images", "captions": "captions_train2017.json", "instances": "instances_train2017.json"}
+    sets = [f"source.{name}={folder / path}" for name, path in paths.items()]
+    return grit(load_recipe(ROOT / "recipes/grit.yaml", [*sets, "source.limit=100"]), shipped_parser, services)
+
+
+def test_transformers_reads_every_real_sample_back(kosmos2: ModuleType, real: list[Record]) -> None:
+    for record in real:
+        found = json.loads(record["json"])
+        text, entities = kosmos2.clean_text_and_extract_entities_with_bboxes(found["grounded_caption"])
+        assert text == found["caption"] == record["caption"]
+        assert entities == [
+            (p["text"], (p["start"], p["end"]), [dequantise(quantise(tuple(b))) for b in p["boxes"]])
+            for p in found["phrases"]
+        ]
+
+
+def test_a_real_sample_is_consistent_in_itself(real: list[Record]) -> None:
+    for record in real:
+        found = json.loads(record["json"])
+        caption = found["caption"]
+        assert len(found["noun_chunks"]) == len(found["ref_exps"]) == record["n_boxes"]
+        for (start, end, *place), (first, last, *same) in zip(found["noun_chunks"], found["ref_exps"], strict=True):
+            assert 0 <= first <= start < end <= last <= len(caption)
+            assert place == same
+        spans = {(e[0], e[1]) for e in found["ref_exps"]}
+        shown = [(p["start"], p["end"]) for p in found["phrases"]]
+        assert shown == outermost(list(spans))[0]
+        assert all(p["text"] == caption[p["start"] : p["end"]] for p in found["phrases"])
+        assert len(spans) == record["n_phrases"] + record["n_nested"] + record["n_crossing"]

@@ -1,0 +1,43 @@
+"""Where inputs may lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import builders
+from builders.uri import local_path, shipped
+from schemas.errors import UserError
+
+
+def test_a_path_is_taken_as_it_is_and_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/miller")
+    assert local_path("/data/a b", "f") == Path("/data/a b")
+    assert local_path("~/photos", "f") == Path("/home/miller/photos")
+
+
+@pytest.mark.parametrize("uri", ["file:///data/a%20b", "file://localhost/data/a%20b"])
+def test_a_file_uri_is_a_path(uri: str) -> None:
+    assert local_path(uri, "f") == Path("/data/a b")
+
+
+def test_a_package_uri_is_a_folder_of_an_installed_package() -> None:
+    folder = Path(builders.__file__).parent
+    assert local_path("package://builders/grounding/words.yaml", "f") == folder / "grounding" / "words.yaml"
+
+
+@pytest.mark.parametrize("uri", ["package://no_such_package/data", "package://../etc", "package:///x"])
+def test_a_package_that_is_not_installed_is_named_with_the_mend(uri: str) -> None:
+    with pytest.raises(UserError, match=r"^source\.images: the package .* is not installed; pip install it"):
+        local_path(uri, "source.images")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/x", "http://example.org/x", "file://elsewhere/x"])
+def test_what_cannot_be_read_is_told_with_its_field(uri: str) -> None:
+    with pytest.raises(UserError, match=r"^source\.images: .*: only local paths, file:// and package://"):
+        local_path(uri, "source.images")
+
+
+def test_what_gristmill_brings_lies_beside_its_code() -> None:
+    assert shipped("builders") == Path(builders.__file__).parent

@@ -1,0 +1,75 @@
+"""What tests on every floor share: hypothesis without a clock, data that may not be there, transformers as a judge."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from builders.step import Services
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("gristmill", deadline=None)  # the machine is shared: a slow example is no failure
+settings.load_profile("gristmill")
+
+
+class _Unwatched:
+    def add(self, amounts: object) -> None:
+        """Nobody watches these builds."""
+
+
+@pytest.fixture(scope="session")
+def services() -> Services:
+    """What a worker without a GPU hands to its steps."""
+    return Services(_Unwatched(), "cpu")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the checkout; a clone has none."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the reference data in {folder}, which a clone does not bring")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shipped_parser() -> Path:
+    """The trained English pipeline that gristmill brings."""
+    folder = ROOT / "models" / "caption_parser" / "pipeline"
+    if not (folder / "config.cfg").is_file():
+        pytest.skip(f"{folder} is not trained: python models/caption_parser/train.py")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kosmos2() -> ModuleType:
+    """transformers' own Kosmos-2 code, the judge of our text."""
+    _complete_torchvision()
+    return importlib.import_module("transformers.models.kosmos2.processing_kosmos2")
+
+
+_registered: list[Any] = []
+
+
+def _complete_torchvision() -> None:
+    """Beside a CPU-only torch, torchvision's library cannot load and its import fails for want of two schemas."""
+    import torch
+
+    found = importlib.util.find_spec("torchvision")
+    if found is None or found.origin is None or hasattr(torch.ops.torchvision, "nms"):
+        return
+    try:
+        ctypes.CDLL(str(Path(found.origin).with_name("_C.so")))
+    except OSError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _registered.append(library)
