@@ -27,7 +27,7 @@ class Mix:
     """How much of what; the shares are probabilities."""
 
     fragments: int = 9_000
-    captions: int = 16_000
+    captions: int = 14_000
     single_sentences: float = 0.55
     lower_case_treebank: float = 0.15
     lower_case_captions: float = 0.35

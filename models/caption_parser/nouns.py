@@ -128,11 +128,6 @@ def comma_after(head: Node) -> None:
     head.take("punct", Node(",", ","))
 
 
-def common_first(rng: random.Random, words: list[str]) -> str:
-    """A word of a list that begins with the commoner ones: the first tenth is drawn about every fifth time."""
-    return words[int(len(words) * rng.random() ** 1.5)]
-
-
 class NounPhrases:
     """Draws noun phrases without what may follow them; `headline` leaves articles out, as titles do."""
 
@@ -174,7 +169,7 @@ class NounPhrases:
     def _noun(self, kind: str, many: bool) -> Node:
         """A noun of the list, or a compound made of two lists."""
         rng = self.rng
-        entry = common_first(rng, KINDS[kind])
+        entry = rng.choice(KINDS[kind])
         if "_" not in entry and self.chance(0.17):
             if kind in ("things", "places", "foods", "clothes"):
                 entry = f"{rng.choice(rng.choice([lexicon.MATERIALS, lexicon.ROOMS_AND_USES]))}_{entry}"

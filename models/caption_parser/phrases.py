@@ -261,8 +261,6 @@ class Phrases:
             elif self.chance(0.05):  # "sitting parked at a station"
                 verb.take("advcl", self.participle_phrase(depth + 1))
                 return verb
-            elif self.chance(0.04):  # "curled up asleep", "stands alone"
-                verb.take("acomp", Node(self.rng.choice(["asleep", "alone", "upright", "still", "tall"]), "JJ"))
             if self.chance(0.85):
                 self.place(verb, depth + 1)
         self._go_on(verb, form, depth)
@@ -286,8 +284,6 @@ class Phrases:
     def _aim(self, form: str, depth: int) -> Node:
         """ "getting ready to hit a ball", "tries to catch a frisbee", "about to eat"."""
         base, _, complement = self.rng.choice(lexicon.AIMS).partition("_")
-        if base == "about" and form != "VBG":
-            base = "try"
         if base == "about" or (base == "be" and form == "VBG"):
             verb = predicate = Node("about", "IN") if base == "about" else Node("ready", "JJ")
         else:
@@ -365,7 +361,7 @@ def _chain(head: Node, entry: str) -> Node:
 
 def _time(head: Node, entry: str) -> None:
     """ "at night", "during the day", "in mid air"."""
-    preposition, *middle, last = entry.split("_")
-    noun = head.take("prep", Node(preposition, "IN")).take("pobj", compound(last))
+    first, *middle, last = entry.split("_")
+    noun = head.take("prep", Node(first, "IN")).take("pobj", Node(last, "NN"))
     for word in middle:
         noun.lead("det" if word == "the" else "amod", Node(word, "DT" if word == "the" else "JJ"))
