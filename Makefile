@@ -17,7 +17,7 @@ $(READY): constraints.txt pyproject.toml
 
 demo: $(READY)
 	$(BIN)/gristmill build recipes/demo/grit.yaml --out out/demo/grit
-	$(BIN)/gristmill show out/demo/grit --count 9 --sheet out/demo/grit.png
+	$(BIN)/gristmill show out/demo/grit --sheet out/demo/grit.png
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -114,15 +114,15 @@ def show(
     sheet: Annotated[Path | None, typer.Option(help="Draw them on a contact sheet (PNG).")] = None,
 ) -> None:
     """Print a dataset's funnel and some samples, and draw them on a contact sheet."""
-    from builders.cards.sheet import draw_sheet, pick
+    from builders.cards.sheet import ON_SHEET, draw_sheet, pick
     from builders.shards.dataset import read_manifest
     from builders.shards.store import Store
     from pipelines.plan import render_funnel
 
     store = Store(dataset)
     typer.echo(render_funnel(read_manifest(store)))
-    samples = pick(store, count)
-    for sample in samples:
+    samples = pick(store, max(count, ON_SHEET) if sheet else count)
+    for sample in samples[:count]:
         typer.echo(sample.text)
     if sheet:
         draw_sheet(samples, sheet)
@@ -137,8 +137,12 @@ def main() -> None:
         raise SystemExit(_say(error, 2)) from None
     except BuildError as error:
         raise SystemExit(_say(error, 1)) from None
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("gristmill", "pipelines", "builders", "schemas"):
+            raise
+        raise SystemExit(_say(f"{error.name} is not installed; pip install 'gristmill[build]'", 2)) from None
 
 
-def _say(error: Exception, code: int) -> int:
+def _say(error: Exception | str, code: int) -> int:
     print(f"gristmill: {error}", file=sys.stderr)
     return code

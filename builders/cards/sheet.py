@@ -15,6 +15,9 @@ from builders.shards.query import connect
 from builders.shards.store import Store
 
 COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#f032e6", "#9a6324")
+ON_SHEET = 9
+"""Samples on a sheet, at least: three rows of three."""
+
 _PHOTO = (480, 360)
 _MARGIN = 12
 _LINE = 20
