@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -80,11 +81,16 @@ def _short(value: Any) -> str:
 
 def committed(store: Store) -> list[int]:
     """The numbers of the committed units, in order. Lists markers, reads none."""
-    return sorted(unit_of(path) for path in store.list("units") if path.endswith(".json"))
+    return sorted(unit_of(path) for path in store.list("units") if re.fullmatch(r"units/\d{6,}\.json", path))
 
 
 def read_marker(store: Store, unit: int) -> UnitMarker:
-    return UnitMarker.from_json(_parse(store, marker_path(unit)))
+    path = marker_path(unit)
+    data = _parse(store, path)
+    try:
+        return UnitMarker.from_json(data)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise BuildError(f"{store}/{path}: is no marker of a unit ({error!r}); delete it and build again") from None
 
 
 def read_markers(store: Store) -> list[UnitMarker]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from builders.uri import local_path
-from schemas.errors import BuildError
+from schemas.errors import BuildError, UserError
 
 _TEMPORARY = ".tmp"
 
@@ -51,7 +51,8 @@ class Store:
                 f"could not write {target}: {error.strerror or error}; mend that and run the same command again"
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # where nothing could be written, there is nothing to remove
+                temporary.unlink(missing_ok=True)
 
     def put_bytes(self, path: str, data: bytes) -> None:
         with self.put(path) as file:
@@ -80,6 +81,8 @@ class Store:
 
     def is_empty(self) -> bool:
         """Whether nothing at all lies at the root, whoever wrote it."""
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"--out {self}: is a file; give a folder")
         return not self.root.exists() or not any(self.root.iterdir())
 
     def sweep(self) -> None:

@@ -106,6 +106,8 @@ def check_whole(table: pa.Table, unit: int, expected: int) -> None:
     if present != set(range(expected)):
         missing = sorted(set(range(expected)) - present)[:5]
         raise BuildError(f"unit {unit} arrived with {len(present)} of its {expected} inputs (missing rows {missing}…)")
+    if len(set(zip(*(table[name].to_pylist() for name in (rows.ROW, rows.KEY)), strict=True))) < table.num_rows:
+        raise BuildError(f"unit {unit} arrived with a row that stands twice: a bug of the engine")
 
 
 def count(table: pa.Table) -> tuple[Funnel, Funnel]:

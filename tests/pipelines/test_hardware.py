@@ -1,0 +1,124 @@
+"""How stages share what there is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.dag import Stage
+from pipelines.hardware import Cluster, Placement, place, this_machine
+
+
+def stages(*gpus: float, cpus: int = 1) -> list[Stage]:
+    return [Stage(f"s{i}", (), cpus=cpus, gpus=share) for i, share in enumerate(gpus)]
+
+
+def pools(gpus: float, *wanted: float) -> list[tuple[int | None, float]]:
+    return [(p.workers, p.gpus) for p in place(stages(*wanted), Cluster(8, int(gpus)))]
+
+
+def test_given_no_gpu_stage_then_all_are_tasks_and_none_waits_for_a_pool() -> None:
+    assert place(stages(0, 0), Cluster(4, 2)) == [Placement(1, 0, None), Placement(1, 0, None)]
+
+
+def test_given_no_gpu_then_a_gpu_stage_runs_on_cpus_and_says_so() -> None:
+    (placement,) = place(stages(1), Cluster(4, 0))
+
+    assert (placement.cpus, placement.gpus, placement.workers) == (1, 0, None)
+    assert str(placement) == "tasks of 1 CPU (a GPU stage: there is none)"
+
+
+@pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (2, 2), (4, 4)])
+def test_given_one_gpu_stage_then_it_gets_a_worker_on_each_gpu(gpus: int, workers: int) -> None:
+    assert pools(gpus, 0, 1, 0) == [(None, 0), (workers, 1), (None, 0)]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted", "expected"),
+    [
+        (1, (1, 1), [(1, 0.5), (1, 0.5)]),
+        (2, (1, 1), [(1, 1), (1, 1)]),
+        (4, (1, 1), [(2, 1), (2, 1)]),
+        (4, (2, 1), [(1, 2), (2, 1)]),
+        (1, (1, 1, 1), [(1, 1 / 3)] * 3),
+        (2, (1, 1, 1), [(1, 0.5)] * 3),
+        (1, (0.5,), [(2, 0.5)]),
+        (2, (0.25,), [(8, 0.25)]),
+    ],
+)
+def test_given_several_gpu_stages_then_they_share_in_whole_gpus_where_those_suffice(
+    gpus: int, wanted: tuple[float, ...], expected: list[tuple[int, float]]
+) -> None:
+    assert pools(gpus, *wanted) == expected
+
+
+def test_given_a_stage_that_wants_more_gpus_than_there_are_then_it_gets_what_there_is() -> None:
+    assert pools(1, 4) == [(1, 1)]
+    assert pools(2, 4) == [(1, 2)]
+
+
+def test_given_a_pool_then_its_workers_hold_no_cpu_so_that_the_tasks_that_feed_it_always_find_one() -> None:
+    assert [p.cpus for p in place(stages(1, 0), Cluster(1, 1))] == [0, 1]
+
+
+def test_given_a_stage_that_wants_more_cpus_than_there_are_then_it_takes_those_that_are_there() -> None:
+    assert [p.cpus for p in place(stages(0, cpus=16), Cluster(2, 0))] == [2]
+
+
+def test_placements_tell_themselves_in_words() -> None:
+    texts = [str(p) for p in place(stages(0, 0.5), Cluster(4, 1))]
+
+    assert texts == ["tasks of 1 CPU", "2 workers of 0.5 GPU"]
+
+
+def test_this_machine_has_a_cpu_and_no_gpu_that_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert this_machine().cpus >= 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert this_machine().gpus == 0
+
+
+def fits(workers: list[float], gpus: int) -> bool:
+    """Whether each worker finds its share, in the order of the stages: a fraction on one GPU, more on whole ones."""
+    free = [1.0] * gpus
+    for share in workers:
+        if share >= 1:
+            whole = [i for i, left in enumerate(free) if left == 1.0][: int(share)]
+            if len(whole) < share:
+                return False
+            for i in whole:
+                free[i] = 0.0
+            continue
+        place_ = next((i for i, left in enumerate(free) if left >= share - 1e-9), None)
+        if place_ is None:
+            return False
+        free[place_] -= share
+    return True
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    cluster=st.builds(Cluster, st.integers(1, 64), st.integers(0, 16)),
+    wanted=st.lists(
+        st.sampled_from([0.0, 0.0, 0.1, 0.25, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0]) | st.integers(1, 8).map(float), max_size=6
+    ),
+)
+def test_any_stages_on_any_cluster_are_placed_within_what_there_is(cluster: Cluster, wanted: list[float]) -> None:
+    placements = place(stages(*wanted), cluster)
+
+    assert len(placements) == len(wanted)
+    workers: list[float] = []
+    for want, placement in zip(wanted, placements, strict=True):
+        assert placement.cpus <= cluster.cpus
+        if placement.workers is None:
+            assert placement.gpus == 0
+            assert placement.cpus >= 1
+            assert not want or not cluster.gpus
+        else:
+            assert want
+            assert placement.workers >= 1
+            assert 0 < placement.gpus <= want
+            assert placement.gpus < 1 or placement.gpus == int(placement.gpus), "Ray takes whole GPUs above one"
+            workers += [placement.gpus] * placement.workers
+    assert sum(workers) <= cluster.gpus + 1e-9
+    assert fits(workers, cluster.gpus), "a worker that finds no GPU waits for ever"
