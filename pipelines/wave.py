@@ -53,15 +53,15 @@ def run_wave(handle: Handle, dag: Dag, sizes: Sequence[int], units: Sequence[int
 def _ours(error: BaseException) -> BuildError | UserError | None:
     """The worker's own error inside what Ray wrapped around it."""
     seen: set[int] = set()
-    todo: list[BaseException | None] = [error]
-    while todo:
-        link = todo.pop()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop()
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
         if isinstance(link, BuildError | UserError) and not isinstance(link, ray.exceptions.RayTaskError):
             return type(link)(str(link).split("\n", 1)[0])  # Ray adds lines of its own to the message
-        todo += [link.__cause__, link.__context__, getattr(link, "cause", None)]
+        pending += [link.__cause__, link.__context__, getattr(link, "cause", None)]
     return None
 
 

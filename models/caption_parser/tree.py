@@ -55,11 +55,11 @@ def subtree(tree: Tree, top: int) -> list[int]:
     below: dict[int, list[int]] = {}
     for index, token in enumerate(tree):
         below.setdefault(token.head, []).append(index)
-    found, todo = [], [top]
-    while todo:
-        index = todo.pop()
+    found, pending = [], [top]
+    while pending:
+        index = pending.pop()
         found.append(index)
-        todo += below.get(index, [])
+        pending += below.get(index, [])
     return sorted(found)
 
 

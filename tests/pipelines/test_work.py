@@ -13,14 +13,10 @@ from hypothesis import strategies as st
 
 from builders import rows
 from builders.shards.unit import check_whole, count
-from builders.step import Child, Packed, Record, Rejected
-from pipelines.work import StepBug, run_pack, run_step, run_steps, seconds_of
-from schemas.errors import BuildError, UserError
-from tests.pipelines.toys import Grouped, Toy, Whole, number, unit
-
-
-def column(table: pa.Table, name: str) -> list[Any]:
-    return table[name].to_pylist()
+from builders.step import Child, Record, Rejected
+from pipelines.work import StepBug, run_step, run_steps, seconds_of
+from schemas.errors import UserError
+from tests.pipelines.toys import Toy, Whole, column, number, unit
 
 
 def verdicts(table: pa.Table) -> list[tuple[Any, ...]]:
@@ -306,87 +302,6 @@ def test_media_that_a_step_adds_are_let_go_when_a_later_step_rejects() -> None:
     after = run_steps(unit(2), [adder, picky], batch=2)
 
     assert column(after, "more") == [b"more", None]
-
-
-# -- packs
-
-
-def test_a_pack_makes_samples_of_several_rows_and_lists_their_parents() -> None:
-    table = run_steps(unit(4), [Toy(lambda r: Rejected("no") if number(r) == 1 else {"n": number(r)})], batch=4)
-
-    packed = run_pack(table, Grouped(lambda n: [(0, 1), (2,)]))
-
-    assert column(packed, "key") == ["k000", "k003"]
-    assert column(packed, "parents") == [["k000", "k002"], ["k003"]]
-    assert column(packed, "joined") == ["text 0+text 2", "text 3"]
-    assert column(packed, "n") == [0, 3]
-
-
-def test_a_pack_over_a_unit_that_kept_nothing_makes_nothing() -> None:
-    table = run_steps(unit(2), [Toy(lambda r: Rejected("no"))], batch=4)
-
-    packed = run_pack(table, Grouped(lambda n: [tuple(range(n))]))
-
-    assert packed.num_rows == 0
-    assert packed.schema.field("joined").type == pa.string()
-
-
-@pytest.mark.parametrize(
-    ("groups", "told"),
-    [
-        ([(0, 1)], "placed 2 of 3"),
-        ([(0, 1, 2), ()], "parents"),
-        ([(0, 1, 2, 3)], "of 3"),
-        ([], "placed 0 of 3"),
-    ],
-)
-def test_a_pack_that_does_not_place_every_record_once_at_least_is_a_bug(groups: Any, told: str) -> None:
-    class Careless(Grouped):
-        def __call__(self, records: list[Record]) -> list[Packed]:
-            return [Packed(parents, {"joined": ""}) for parents in groups]
-
-    table = run_steps(unit(3), [Toy(lambda r: {"n": 0})], batch=4)
-
-    with pytest.raises(StepBug, match=f"'grouped'.*{told}"):
-        run_pack(table, Careless(lambda n: ()))
-
-
-@pytest.mark.parametrize("record", [{}, {"joined": "a", "more": 1}, {"joined": 7}])
-def test_a_pack_whose_samples_do_not_fit_its_declaration_is_a_bug(record: Record) -> None:
-    class Careless(Grouped):
-        def __call__(self, records: list[Record]) -> list[Packed]:
-            return [Packed((0,), record)]
-
-    table = run_steps(unit(1), [Toy(lambda r: {"n": 0})], batch=4)
-
-    with pytest.raises(StepBug, match="'grouped'"):
-        run_pack(table, Careless(lambda n: ()))
-
-
-# -- the sink's own check
-
-
-def test_a_unit_with_all_its_inputs_is_whole_also_where_one_fanned_out() -> None:
-    check_whole(run_step(unit(3), Toy(twins), batch=2), unit=0, expected=3)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        (lambda table: table.slice(1), r"2 of its 3 inputs \(missing rows \[0\]"),
-        (lambda table: pa.concat_tables([table, rows.begin(unit(1).select(["key", "text", "media"]), 7)]), "mixed"),
-    ],
-)
-def test_a_unit_with_a_row_lost_or_a_stranger_among_them_is_refused(
-    spoil: Callable[[pa.Table], pa.Table], told: str
-) -> None:
-    with pytest.raises(BuildError, match=told):
-        check_whole(spoil(unit(3)), unit=0, expected=3)
-
-
-def test_a_unit_with_a_row_that_stands_twice_without_fan_out_is_refused() -> None:
-    with pytest.raises(BuildError, match="twice"):
-        check_whole(pa.concat_tables([unit(3), unit(1)]), unit=0, expected=3)
 
 
 # -- any steps over any table: what goes in comes out, and nobody pays for a neighbour

@@ -111,6 +111,11 @@ def inputs(numbers: Sequence[int]) -> pa.Table:
     )
 
 
+def column(table: pa.Table, name: str) -> list[Any]:
+    """A column as plain values."""
+    return table[name].to_pylist()
+
+
 def unit(count: int) -> pa.Table:
     """A unit on its way, as the read hands it to the first stage."""
     return rows.begin(inputs(range(count)), 0)
