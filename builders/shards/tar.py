@@ -15,8 +15,12 @@ NAME_MAX = 100
 """Bytes of a member's name in a plain ustar header."""
 
 
-_UNSUMMED = b" " * 8
+_MODE_OWNER = b"0000644\0" + b"0000000\0" * 2
+_MTIME = b"\0" + b"00000000000\0"
 _TAIL = (b"0" + b"\0" * 100 + b"ustar\00000").ljust(BLOCK - 156, b"\0")
+_CONSTANT_SUM = sum(_MODE_OWNER) + sum(_MTIME) + sum(_TAIL) + 8 * ord(" ")
+_SMALL = 1 << 16
+"""Bytes up to which a payload is copied to go out in one piece with its header."""
 
 
 class Sha256Writer:
@@ -53,9 +57,9 @@ def header(name: bytes, size: int) -> bytes:
         raise ValueError(f"member name of {len(name)} bytes is longer than {NAME_MAX}: {name!r}")
     if size >= 8**11:
         raise ValueError(f"member of {size} bytes is too large for a plain ustar header")
-    fields = b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
-    block = name.ljust(NAME_MAX, b"\0") + fields + _UNSUMMED + _TAIL
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    digits = b"%011o" % size
+    checksum = _CONSTANT_SUM + sum(name) + sum(digits)
+    return b"".join((name.ljust(NAME_MAX, b"\0"), _MODE_OWNER, digits, _MTIME, b"%06o\0 " % checksum, _TAIL))
 
 
 class TarWriter:
@@ -63,22 +67,27 @@ class TarWriter:
 
     def __init__(self, file: Sha256Writer) -> None:
         self._file = file
+        self._padding = b""
 
     @property
     def offset(self) -> int:
-        """Bytes written so far: where the next member's header starts."""
-        return self._file.size
+        """Where the next member's header starts, in bytes."""
+        return self._file.size + len(self._padding)
 
     def add(self, name: str, data: bytes | memoryview) -> Member:
         """Append one regular file."""
         size = len(data)
-        self._file.write(header(name.encode("utf-8"), size))
-        offset = self._file.size
-        self._file.write(data)
-        if size % BLOCK:
-            self._file.write(b"\0" * (BLOCK - size % BLOCK))
+        head = self._padding + header(name.encode("utf-8"), size)
+        offset = self._file.size + len(head)
+        if size <= _SMALL:
+            self._file.write(b"".join((head, data)))
+        else:
+            self._file.write(head)
+            self._file.write(data)
+        self._padding = b"\0" * (-size % BLOCK)
         return Member(name, offset, size)
 
     def close(self) -> None:
         """Write the end-of-archive mark: two empty blocks."""
-        self._file.write(b"\0" * (2 * BLOCK))
+        self._file.write(self._padding + b"\0" * (2 * BLOCK))
+        self._padding = b""

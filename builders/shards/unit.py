@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -77,8 +76,11 @@ def commit_unit(
     """
     check_whole(table, unit, expected)
     inputs, records = count(table)
-    kept = packed if packed is not None else table.filter(rows.live(table))
-    shard, places = _write_shard(store, unit, kept, layout)
+    samples = packed if packed is not None else table
+    positions = pc.indices_nonzero(rows.live(samples))
+    facts = [field.name for field in samples.schema if not rows.is_media(field.type)]
+    kept = samples.select(facts).take(positions)
+    shard, places = _write_shard(store, unit, kept, samples, positions, layout)
     index = _write_table(store, index_path(unit), _index(kept, places))
     rejects = _write_table(store, rejects_path(unit), _rejects(table))
     tallies = {name: pc.sum(table[name]).as_py() or 0 for name in layout.tallies}
@@ -127,7 +129,10 @@ def count(table: pa.Table) -> tuple[Funnel, Funnel]:
     return inputs, records
 
 
-def _write_shard(store: Store, unit: int, kept: pa.Table, layout: Layout) -> tuple[File | None, list[dict[str, Any]]]:
+def _write_shard(
+    store: Store, unit: int, kept: pa.Table, samples: pa.Table, positions: pa.Array, layout: Layout
+) -> tuple[File | None, list[dict[str, Any]]]:
+    """The shard of the rows of `samples` at `positions`, whose columns but media are `kept`; media are not copied."""
     path = shard_path(unit)
     if not kept.num_rows:
         store.delete(path)
@@ -137,7 +142,7 @@ def _write_shard(store: Store, unit: int, kept: pa.Table, layout: Layout) -> tup
         twice = next(key for i, key in enumerate(keys) if key in keys[:i])
         raise BuildError(f"unit {unit}: the key {twice!r} stands twice: a step gave two children one suffix")
     names = [_names(kept, keys, member) for member in layout.members]
-    payloads = [list(_payloads(kept[member.column].combine_chunks())) for member in layout.members]
+    payloads = [_payloads(samples[member.column], positions) for member in layout.members]
     places = []
     with store.put(path) as file:
         out = Sha256Writer(file)
@@ -156,19 +161,18 @@ def _names(kept: pa.Table, keys: Sequence[str], member: Member) -> list[str]:
     return [f"{key}.{member.extension}" for key in keys]
 
 
-def _payloads(column: pa.Array) -> Iterator[bytes | memoryview]:
-    """The values as bytes; large binary without a copy."""
-    if column.null_count:
+def _payloads(chunks: pa.ChunkedArray, positions: pa.Array) -> list[bytes | memoryview]:
+    """The values at `positions` as bytes; large binary without a copy."""
+    column = chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+    if pc.any(pc.is_null(column).take(positions)).as_py():
         raise BuildError("a kept record lacks one of its members: a step that should add it did not")
     if not pa.types.is_large_binary(column.type):
-        for value in column.to_pylist():
-            yield value.encode("utf-8") if isinstance(value, str) else value
-        return
+        values = column.take(positions).to_pylist()
+        return [value.encode("utf-8") if isinstance(value, str) else value for value in values]
     _, offsets, data = column.buffers()
     ends = memoryview(offsets).cast("q")[column.offset : column.offset + len(column) + 1]
     view = memoryview(data).cast("B") if data is not None else memoryview(b"")
-    for start, end in pairwise(ends):
-        yield view[start:end]
+    return [view[ends[i] : ends[i + 1]] for i in positions.to_pylist()]
 
 
 def _scalars(table: pa.Table) -> list[pa.Field]:
