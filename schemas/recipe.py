@@ -78,6 +78,13 @@ class GritRecipe(_Fields):
     output: Output = Output()
     max_failed: float = _running(0.05, ge=0, le=1, description="share of failed records that stops the build")
 
+    @field_validator("seed", "caption_max_chars", "nms_iou", "min_score", "max_failed", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # YAML reads yes and no so
+            raise ValueError("must be a number")
+        return value
+
     @field_validator("abstract_nouns")
     @classmethod
     def _lower(cls, nouns: list[str]) -> list[str]:

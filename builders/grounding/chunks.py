@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,16 +80,17 @@ class NounChunks:
             return [self._chunks(doc) for doc in self._nlp.pipe(captions, batch_size=len(captions))]
 
     def _chunks(self, doc: Doc) -> Result:
-        dropped: Counter[str] = Counter()
+        dropped = {"pronoun": 0, "abstract": 0}
+        lower = [token.lower_ for token in doc]
         chunks = []
         for chunk in doc.noun_chunks:
             reason = chunk_drop_reason(chunk, self._drops)
             if reason:
                 dropped[reason] += 1
             else:
-                chunks.append(describe(chunk))
+                chunks.append(describe(chunk, lower))
         if not chunks:
-            return Rejected("no_chunk", f"{dropped.total()} dropped as pronouns or abstract nouns")
+            return Rejected("no_chunk", f"{sum(dropped.values())} dropped as pronouns or abstract nouns")
         return {
             "_chunks": chunks,
             "n_chunks": len(chunks),
@@ -99,23 +99,20 @@ class NounChunks:
         }
 
 
-def describe(chunk: Span) -> Record:
-    """A chunk as the later steps need it, in the shape of CHUNK."""
+def describe(chunk: Span, lower: Sequence[str]) -> Record:
+    """A chunk as the later steps need it, in the shape of CHUNK. `lower` holds the caption's tokens, lower-cased."""
     start, end = expand(chunk)
     root = chunk.root
+    nouns = _complements(root) if root.n_rights else []
     return {
         "start": chunk.start_char,
         "end": chunk.end_char,
         "expression_start": start,
         "expression_end": end,
-        "words": _words(root),
+        "words": lower[root.left_edge.i : root.i + 1],
         "plural": _plural(root),
-        "of": next((_words(noun) for noun in _complements(root)), []),
+        "of": lower[nouns[0].left_edge.i : nouns[0].i + 1] if nouns else [],
     }
-
-
-def _words(root: Token) -> list[str]:
-    return [token.lower_ for token in root.doc[root.left_edge.i : root.i + 1]]
 
 
 def _plural(root: Token) -> bool:

@@ -42,15 +42,23 @@ def expand(chunk: Span) -> Offsets:
         return chunk.start_char, chunk.end_char
     doc = chunk.doc
     first, last = min(root.left_edge.i, chunk.start), max(root.right_edge.i, chunk.end - 1)
-    while True:
-        before = first, last
-        while last >= chunk.end and _dangles(doc[last]):
-            last -= 1
-        while first < chunk.start and _dangles(doc[first]):
-            first += 1
-        first, last = _cut_at_lone_bracket(doc, first, last, chunk)
-        if (first, last) == before:
-            return doc[first].idx, doc[last].idx + len(doc[last])
+    if first == chunk.start and last == chunk.end - 1:
+        return chunk.start_char, chunk.end_char
+    first, last = _trim(doc, first, last, chunk)
+    if any(token.is_bracket for token in doc[first : last + 1]):
+        before = None
+        while (first, last) != before:
+            before = first, last
+            first, last = _trim(doc, *_cut_at_lone_bracket(doc, first, last, chunk), chunk)
+    return doc[first].idx, doc[last].idx + len(doc[last])
+
+
+def _trim(doc: Doc, first: int, last: int, chunk: Span) -> tuple[int, int]:
+    while last >= chunk.end and _dangles(doc[last]):
+        last -= 1
+    while first < chunk.start and _dangles(doc[first]):
+        first += 1
+    return first, last
 
 
 def _dangles(token: Token) -> bool:

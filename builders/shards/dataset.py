@@ -55,7 +55,10 @@ def read_claim(store: Store) -> Claim | None:
     data = _parse(store, CLAIM)
     if data.get("format") != FORMAT:
         raise UserError(f"--out {store}: written in format {data.get('format')}, this gristmill reads {FORMAT}")
-    return Claim.from_json(data)
+    try:
+        return Claim.from_json(data)
+    except (TypeError, KeyError, ValueError) as error:
+        raise BuildError(f"{store}/{CLAIM}: is no claim of a build ({error!r}); build again with --overwrite") from None
 
 
 def write_claim(store: Store, claim: Claim) -> None:

@@ -62,8 +62,11 @@ def verify(store: Store) -> Report:
             report.problem(f"unit {unit}: marker not readable: {error}")
             continue
         markers.append(marker)
-        for problem in _check_unit(store, marker, seen):
-            report.problem(f"unit {unit}: {problem}")
+        try:
+            for problem in _check_unit(store, marker, seen):
+                report.problem(f"unit {unit}: {problem}")
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            report.problem(f"unit {unit}: not readable: {' '.join(str(error).split())}")
         report.samples += marker.samples
     report.units, report.digest = len(markers), dataset_digest(markers)
     try:
@@ -160,7 +163,9 @@ def _note_strays(store: Store, markers: list[UnitMarker], report: Report) -> Non
     ours = {path for marker in markers for path in expected_files(marker.unit)}
     for folder in ("data", "index", "rejects", "units"):
         strays = [path for path in store.list(folder) if path not in ours]
-        if strays:
+        if strays and folder == "data":
+            report.problem(f"{len(strays)} tars belong to no unit, but a trainer would read them: {strays[0]}…")
+        elif strays:
             report.notes.append(
                 f"{len(strays)} files in {folder}/ belong to no unit; readers ignore them: {strays[0]}…"
             )

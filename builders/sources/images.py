@@ -66,6 +66,8 @@ class ReadImage:
 
 
 def _bytes(path: Path) -> bytes | Rejected:
+    if path.exists() and not path.is_file():  # a pipe would block for ever
+        return Rejected("not_a_file", f"{path.name} is no regular file")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     return data if len(data) <= MAX_BYTES else Rejected("image_too_large", f"{path.name} has over {MAX_BYTES:,} bytes")

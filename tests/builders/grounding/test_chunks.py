@@ -9,7 +9,7 @@ import pytest
 import spacy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from builders.grounding.chunks import CHUNK, NounChunks, describe, parser_folder
 from builders.step import Record, Rejected, Services
@@ -34,9 +34,13 @@ def result(step: NounChunks, caption: str) -> Record:
 # ---- a chunk described -----------------------------------------------------------------------------------------------
 
 
+def described(chunk: Span) -> Record:
+    return describe(chunk, [token.lower_ for token in chunk.doc])
+
+
 def test_a_chunk_is_told_with_its_offsets_its_expression_and_its_words(parsed: Parsed) -> None:
     doc = parsed("A/DT/det/2 Brown/JJ/amod/2 dog/NN/ROOT/2 on/IN/prep/2 grass/NN/pobj/3")
-    dog, grass = (describe(chunk) for chunk in doc.noun_chunks)
+    dog, grass = (described(chunk) for chunk in doc.noun_chunks)
     assert dog == {
         "start": 0,
         "end": 11,
@@ -64,12 +68,12 @@ def test_a_chunk_is_told_with_its_offsets_its_expression_and_its_words(parsed: P
 )
 def test_a_number_or_the_tagger_says_that_several_are_meant(parsed: Parsed, items: str, plural: bool) -> None:
     doc = parsed(items)
-    assert describe(doc[0 : len(doc)])["plural"] is plural
+    assert described(doc[0 : len(doc)])["plural"] is plural
 
 
 def test_the_noun_after_of_is_told_with_its_words(parsed: Parsed) -> None:
     doc = parsed("a/DT/det/1 group/NN/ROOT/1 of/IN/prep/1 small/JJ/amod/4 dogs/NNS/pobj/2 at/IN/prep/1 home/NN/pobj/5")
-    assert describe(next(doc.noun_chunks))["of"] == ["small", "dogs"]
+    assert described(next(doc.noun_chunks))["of"] == ["small", "dogs"]
 
 
 # ---- the step --------------------------------------------------------------------------------------------------------

@@ -68,11 +68,21 @@ def test_a_good_dataset_has_no_problem_and_is_told_with_its_digest(store: Store)
     assert report.digest == json.loads(store.read_bytes("manifest.json"))["dataset_digest"]
 
 
-def test_files_that_belong_to_no_unit_are_noted_and_no_problem(store: Store) -> None:
-    store.put_bytes("data/999999.tar", b"stray")
+def test_files_that_belong_to_no_unit_are_noted_and_a_tar_that_a_trainer_would_read_is_a_problem(store: Store) -> None:
+    store.put_bytes("index/999999.parquet", b"stray")
     report = verify(store)
     assert report.problems == []
-    assert report.notes == ["1 files in data/ belong to no unit; readers ignore them: data/999999.tar…"]
+    assert report.notes == ["1 files in index/ belong to no unit; readers ignore them: index/999999.parquet…"]
+    store.put_bytes("data/999999.tar", b"stray")
+    assert verify(store).problems == [
+        "1 tars belong to no unit, but a trainer would read them: data/999999.tar…",
+    ]
+
+
+def test_a_parquet_file_that_is_none_is_a_problem_and_no_traceback(store: Store) -> None:
+    (store.root / INDEX).unlink()
+    (store.root / INDEX).mkdir()
+    assert any("not readable" in problem for problem in verify(store).problems)
 
 
 # ---- spoiled bytes ---------------------------------------------------------------------------------------------------

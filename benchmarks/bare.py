@@ -1,0 +1,82 @@
+"""What the engine is compared with: a plain script over the same steps.
+
+`python -m benchmarks.bare FOLDER OUT UNIT I N` builds every N-th unit, the I-th first: calls the steps of the GrIT DAG
+on plain dicts in the same batches, drops what they reject, and writes the same shards, byte by byte, to disk with
+SHA-256. It has no Ray, no Arrow between the steps, no outcomes, no index, no rejects and no markers, and it cannot
+resume. Prints what each step took as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import accumulate
+from pathlib import Path
+
+from benchmarks.inputs import recipe_of
+from builders.shards.store import Store
+from builders.shards.tar import Sha256Writer, TarWriter
+from builders.shards.unit import shard_path
+from builders.step import Record, Rejected, Services
+from pipelines.dag import Dag, Stage
+from pipelines.grit import grit
+
+
+class NoCounters:
+    """The `Counters` of a script that nobody watches."""
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Counted nowhere."""
+
+
+def main(folder: str, out: str, unit: str, first: str, every: str) -> None:
+    """Build this process's units."""
+    dag, store, seconds = grit(recipe_of(Path(folder), int(unit))), Store(out), defaultdict[str, float](float)
+    for step in dag.steps:
+        step.setup(Services(NoCounters(), "cpu"))
+    for number in range(int(first), len(dag.source.unit_sizes), int(every)):
+        records = read(dag, number)
+        for stage in dag.stages:
+            records = run(stage, records, seconds)
+        write(store, number, records)
+    print(json.dumps(seconds))
+
+
+def read(dag: Dag, unit: int) -> list[Record]:
+    """The inputs of a unit as plain dicts."""
+    starts = [0, *accumulate(dag.source.unit_sizes)]
+    records: list[Record] = dag.source.read(starts[unit], dag.source.unit_sizes[unit]).to_pylist()
+    return records
+
+
+def run(stage: Stage, records: list[Record], seconds: dict[str, float]) -> list[Record]:
+    """The records that the stage's steps keep, with what these add."""
+    for step in stage.steps:
+        began, kept = time.perf_counter(), []
+        for start in range(0, len(records), stage.batch):
+            part = records[start : start + stage.batch]
+            for record, result in zip(part, step(part), strict=True):
+                if not isinstance(result, Rejected):
+                    record.update(result)  # type: ignore[arg-type]  # no step of GrIT fans out
+                    kept.append(record)
+        records = kept
+        seconds[step.name] += time.perf_counter() - began
+    return records
+
+
+def write(store: Store, unit: int, records: list[Record]) -> None:
+    """The unit's shard."""
+    with store.put(shard_path(unit)) as file:
+        tar = TarWriter(Sha256Writer(file))
+        for record in records:
+            tar.add(f"{record['key']}.{record['format']}", record["image"])
+            tar.add(f"{record['key']}.txt", record["caption"].encode())
+            tar.add(f"{record['key']}.json", record["json"])
+        tar.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

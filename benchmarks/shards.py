@@ -1,0 +1,105 @@
+"""(c) The shard writer with index and SHA-256, against raw bytes with SHA-256 and against `webdataset.TarWriter`.
+
+1,000 samples of a 100 KB JPEG, a caption and 1.4 KB of JSON, to disk and to memory (/dev/shm). "Raw" writes the
+payloads one after the other to one file, hashes them as it goes, and flushes the file to disk; so does
+`webdataset.TarWriter` here, whose output is hashed as it is written. "Shard" is our tar alone, through the store:
+temporary file, flush to disk, rename, flush of the folder. "Unit" is the whole commit: shard, index, rejects and
+marker, each flushed like that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import webdataset
+
+from benchmarks.measure import Row, compare, interleave
+from builders import rows
+from builders.shards.store import Store
+from builders.shards.tar import Sha256Writer, TarWriter
+from builders.shards.unit import Layout, Member, commit_unit
+
+SAMPLES = 1_000
+PHOTO = 100_000
+ROUNDS = 9
+LAYOUT = Layout((Member("image", "jpg"), Member("caption", "txt"), Member("json", "json")), ("n_boxes",))
+
+
+def main() -> list[Row]:
+    """The rows of this benchmark."""
+    unit = _unit()
+    found = []
+    for place, parent in (("disk", None), ("memory", "/dev/shm")):
+        with tempfile.TemporaryDirectory(dir=parent) as folder:
+            seconds = interleave(_contenders(Path(folder), unit), ROUNDS)
+        for other, target in (("raw", 0.85), ("webdataset", 1.5)):
+            title = f"{place}: unit / {other}"
+            found.append(compare(title, seconds["unit"], seconds[other], SAMPLES, "samples/s", target))
+            title = f"{place}: shard alone / {other}"
+            found.append(compare(title, seconds["shard"], seconds[other], SAMPLES, "samples/s"))
+    return found
+
+
+def _unit() -> pa.Table:
+    """A unit as it reaches the sink, none of its photos alike."""
+    draw = random.Random(0)
+    names = [f"{i:012d}-{i}" for i in range(SAMPLES)]
+    columns = {
+        "key": pa.array(names),
+        "caption": pa.array([f"A man riding a brown horse on a beach at sunset, number {i}." for i in range(SAMPLES)]),
+        "json": pa.array([(b'{"number": %06d}' % i) * 80 for i in range(SAMPLES)], pa.large_binary()),
+        "image": pa.array([draw.randbytes(PHOTO) for _ in range(SAMPLES)], pa.large_binary()),
+        "url": pa.array([f"http://images.example.org/{name}.jpg" for name in names]),
+        **{name: pa.array([i % 7 for i in range(SAMPLES)], pa.int32()) for name in ("width", "height", "n_boxes")},
+    }
+    return rows.begin(pa.table(columns), 0)
+
+
+def _contenders(folder: Path, unit: pa.Table) -> dict[str, Callable[[int], object]]:
+    store = Store(folder / "ours")
+    columns = [unit[name].to_pylist() for name in ("key", "image", "caption", "json")]
+    samples = [(key, photo, text.encode(), facts) for key, photo, text, facts in zip(*columns, strict=True)]
+
+    def raw(_: int) -> None:
+        with _flushed(folder / "raw") as file:
+            out = Sha256Writer(file)
+            for _, *payloads in samples:
+                for payload in payloads:
+                    out.write(payload)
+
+    def shard(_: int) -> None:
+        with store.put("data/alone.tar") as file:
+            tar = TarWriter(Sha256Writer(file))
+            for key, photo, text, facts in samples:
+                tar.add(f"{key}.jpg", photo)
+                tar.add(f"{key}.txt", text)
+                tar.add(f"{key}.json", facts)
+            tar.close()
+
+    def other(_: int) -> None:
+        with _flushed(folder / "other.tar") as file, webdataset.TarWriter(Sha256Writer(file)) as tar:
+            for key, photo, text, facts in samples:
+                tar.write({"__key__": key, "jpg": photo, "txt": text, "json": facts})
+
+    return {
+        "raw": raw,
+        "shard": shard,
+        "unit": lambda _: commit_unit(store, 0, SAMPLES, unit, LAYOUT, {}),
+        "webdataset": other,
+    }
+
+
+@contextmanager
+def _flushed(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is on disk when the block ends, as the store's are."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
