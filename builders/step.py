@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -14,10 +14,14 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that the dataset does not want. `reason` is a fixed word that is counted, `detail` is for reading."""
+    """A record that the dataset does not want. `reason` is a fixed word that is counted, `detail` is for reading.
+
+    `known` holds those of the step's columns that are known all the same, so that they stand in the rejects.
+    """
 
     reason: str
     detail: str = ""
+    known: Record = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Verdicts:
     suffixes: list[str | None] = field(default_factory=list)
     records: list[Record | None] = field(default_factory=list)
     lost: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    known: dict[int, Record] = field(default_factory=dict)
 
 
 def run_steps(table: pa.Table, steps: Sequence[Step], batch: int) -> pa.Table:
@@ -108,6 +109,10 @@ def _note(verdicts: Verdicts, step: Step, position: int, result: Result) -> None
             raise StepBug(f"step {step.name!r} rejected with a reason or detail that is no text: {result}")
         outcome = "failed" if isinstance(result, _Failed) else "rejected"
         verdicts.lost[position] = outcome, result.reason, result.detail[:DETAIL_MAX]
+        if not result.known.keys() <= step.adds.keys():
+            raise StepBug(f"step {step.name!r} rejected with {_shape(result.known)}, but adds {sorted(step.adds)}")
+        if result.known:
+            verdicts.known[position] = result.known
         return
     if isinstance(result, list) and not result:
         raise StepBug(f"step {step.name!r} returned no children for a record: return Rejected(reason) instead")
@@ -143,8 +148,10 @@ def _apply(table: pa.Table, step: Step, verdicts: Verdicts) -> pa.Table:
         results = [None] * table.num_rows
         for position, record in zip(verdicts.parents, verdicts.records, strict=True):
             results[position] = record
+        for position, known in verdicts.known.items():
+            results[position] = known
     for name, kind in step.adds.items():
-        values = [None if record is None else record[name] for record in results]
+        values = [None if record is None else record.get(name) for record in results]
         table = table.append_column(name, _column(step, name, values, kind))
     return table if not verdicts.lost else _mark(table, step, verdicts.lost)
 
@@ -165,7 +172,7 @@ def _fan_out(table: pa.Table, step: Step, verdicts: Verdicts) -> tuple[pa.Table,
     keys: list[str] = []
     lost: dict[int, tuple[str, str, str]] = {}
     for position, key in enumerate(table[rows.KEY].to_pylist()):
-        for suffix, record in made.get(position, [(None, None)]):
+        for suffix, record in made.get(position, [(None, verdicts.known.get(position))]):
             if position in verdicts.lost:
                 lost[len(positions)] = verdicts.lost[position]
             positions.append(position)

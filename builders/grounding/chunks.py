@@ -89,14 +89,10 @@ class NounChunks:
                 dropped[reason] += 1
             else:
                 chunks.append(describe(chunk, lower))
+        counts = {"n_chunks": len(chunks), **{f"dropped_{reason}": count for reason, count in dropped.items()}}
         if not chunks:
-            return Rejected("no_chunk", f"{sum(dropped.values())} dropped as pronouns or abstract nouns")
-        return {
-            "_chunks": chunks,
-            "n_chunks": len(chunks),
-            "dropped_pronoun": dropped["pronoun"],
-            "dropped_abstract": dropped["abstract"],
-        }
+            return Rejected("no_chunk", f"{sum(dropped.values())} dropped as pronouns or abstract nouns", counts)
+        return {"_chunks": chunks, **counts}
 
 
 def describe(chunk: Span, lower: Sequence[str]) -> Record:

@@ -89,13 +89,10 @@ class SelectBoxes:
         found = [_unpack(d) for d in record["_detections"]]
         distinct = nms(found, [chunk["start"] for chunk in record["_chunks"]], self.iou)
         kept = [d for d in distinct if d.score > self.min_score]
+        counts = {"n_boxes": len(kept), "dropped_nms": len(found) - len(distinct)}
         if not kept:
-            return Rejected("no_box", f"{len(found)} boxes found, none over {self.min_score}")
-        return {
-            "_boxes_kept": [_pack(d) for d in kept],
-            "n_boxes": len(kept),
-            "dropped_nms": len(found) - len(distinct),
-        }
+            return Rejected("no_box", f"{len(found)} boxes found, none over {self.min_score}", counts)
+        return {"_boxes_kept": [_pack(d) for d in kept], **counts}
 
 
 def _pack(detection: Detection) -> dict[str, Any]:

@@ -99,6 +99,17 @@ def test_a_rejected_record_stays_as_a_row_with_step_reason_and_detail() -> None:
     assert column(after, "n") == [0, None, 2, None]
 
 
+@pytest.mark.parametrize("keep", [lambda n: {"n": n}, lambda n: [Child("a", {"n": n})]], ids=["kept", "fanned out"])
+def test_what_is_known_of_a_rejected_record_stands_in_its_row(keep: Callable[[int], Any]) -> None:
+    step = Toy(lambda r: Rejected("odd", known={"n": -1}) if number(r) % 2 else keep(number(r)))
+    assert column(run_step(unit(4), step, batch=3), "n") == [0, -1, 2, -1]
+
+
+def test_a_rejection_that_knows_a_column_of_another_step_is_a_bug() -> None:
+    with pytest.raises(StepBug, match="rejected with columns"):
+        run_step(unit(1), Toy(lambda r: Rejected("odd", known={"text": "x"})), batch=3)
+
+
 def test_later_steps_are_not_handed_what_an_earlier_one_rejected() -> None:
     picky = Toy(lambda r: Rejected("no") if number(r) in (0, 2) else {"n": 0}, name="picky")
     later = Toy(lambda r: {"m": number(r)}, name="later", adds={"m": pa.int64()})

@@ -109,6 +109,7 @@ def test_a_caption_that_names_nothing_is_rejected_with_what_was_dropped(step: No
     assert isinstance(found, Rejected)
     assert found.reason == "no_chunk"
     assert found.detail.startswith("2 dropped")
+    assert found.known == {"n_chunks": 0, "dropped_pronoun": 1, "dropped_abstract": 1}
 
 
 def test_a_caption_is_read_the_same_alone_and_among_others(step: NounChunks) -> None:

@@ -89,11 +89,13 @@ def test_boxes_that_another_suppresses_are_dropped_and_counted() -> None:
 
 
 def test_suppression_comes_before_the_threshold() -> None:
-    assert select([packed(0, 0.6), packed(1, 0.5)]) == Rejected("no_box", "2 boxes found, none over 0.65")
+    assert select([packed(0, 0.6), packed(1, 0.5)]) == Rejected(
+        "no_box", "2 boxes found, none over 0.65", {"n_boxes": 0, "dropped_nms": 1}
+    )
 
 
 def test_a_pair_with_no_box_is_rejected() -> None:
-    assert select([]) == Rejected("no_box", "0 boxes found, none over 0.65")
+    assert select([]) == Rejected("no_box", "0 boxes found, none over 0.65", {"n_boxes": 0, "dropped_nms": 0})
 
 
 DETECTIONS = st.lists(
