@@ -21,7 +21,7 @@ def local_path(uri: str, field: str) -> Path:
         if spec is None or not spec.submodule_search_locations:
             raise UserError(f"{field}: the package {parts.netloc!r} is not installed; pip install it, or give a folder")
         return Path(next(iter(spec.submodule_search_locations)), *parts.path.strip("/").split("/"))
-    raise UserError(f"{field}: {uri!r}: only local paths, file:// and package:// can be read")
+    raise UserError(f"{field}: {uri!r}: only local paths, file:// and package:// are known")
 
 
 def shipped(relative: str) -> Path:

@@ -119,6 +119,8 @@ def show(
     from builders.shards.store import Store
     from pipelines.plan import render_funnel
 
+    if sheet and sheet.suffix.lower() != ".png":
+        raise UserError(f"--sheet {sheet}: a contact sheet is a PNG; give a name that ends in .png")
     store = Store(dataset)
     typer.echo(render_funnel(read_manifest(store)))
     samples = pick(store, max(count, ON_SHEET) if sheet else count)

@@ -29,6 +29,10 @@ class Source(Protocol):
     def digests(self) -> Mapping[str, str]:
         """What identifies the inputs: name -> SHA-256 in hex. Guarded on resume."""
 
+    @property
+    def payloads(self) -> Sequence[str]:
+        """What identifies each unit's payload files as listed, unread: "" where it has none. Guarded on resume."""
+
     def read(self, start: int, count: int) -> pa.Table:
         """The inputs from position `start` on, `count` of them."""
 

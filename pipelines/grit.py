@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
 from builders.grounding.caption import CheckCaption
-from builders.grounding.chunks import NounChunks, parser_folder
+from builders.grounding.chunks import NounChunks, parser_folder, wants_gpu
 from builders.grounding.detect import Detect, SelectBoxes
 from builders.grounding.sample import GritSample
 from builders.shards.unit import Layout, Member
@@ -25,7 +25,7 @@ def grit(recipe: GritRecipe) -> Dag:
         source=source,
         stages=(
             Stage("photos", (CheckCaption(recipe.caption_max_chars), ReadImage(source.folder), PlaceBoxes())),
-            Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=int("_trf" in str(parser)), batch=256),
+            Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=int(wants_gpu(parser)), batch=256),
             Stage(
                 "grounding",
                 (

@@ -13,7 +13,7 @@ from builders.shards.dataset import read_claim
 from builders.shards.store import Store
 from pipelines.dag import Dag
 from pipelines.hardware import place, this_machine
-from pipelines.state import look, make_claim
+from pipelines.state import look, make_claim, refusal
 from schemas.manifest import Funnel
 from schemas.recipe import Recipe
 
@@ -76,9 +76,11 @@ def _work(recipe: Recipe, dag: Dag, out: str | None) -> str:
     store = Store(out)
     if read_claim(store) is None:
         return f"units: {total:,} in all, none done in {store}; a run builds all of them"
-    state = look(store, make_claim(recipe, dag))
+    state = look(store, make_claim(recipe, dag), dag.source.payloads)
     done = f"units: {total:,} in all, {len(state.done):,} done, {len(state.left):,} left in {store}; "
-    if state.left:
+    if problem := refusal(state, retry_failed=False):
+        does = f"a run is refused: {problem}"
+    elif state.left:
         does = f"a run builds the {len(state.left):,} that are left"
     else:
         does = "a run builds nothing"

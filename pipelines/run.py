@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import logging
 import os
+import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 
-from builders.shards.dataset import MANIFEST, read_manifest, read_markers
+from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from pipelines.dag import Dag
@@ -24,7 +25,7 @@ from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job
 from pipelines.wave import WAVE, configure, run_wave
 from schemas.errors import BuildError
-from schemas.manifest import OUTCOMES, Funnel, summed
+from schemas.manifest import OUTCOMES, Funnel, UnitMarker, summed
 from schemas.recipe import Recipe
 
 
@@ -36,16 +37,21 @@ def build(
     Raises UserError where recipe and output do not fit, BuildError where the build stops; what is committed stays.
     """
     started = time.time()
-    state = prepare(store, make_claim(recipe, dag), overwrite=overwrite, retry_failed=retry_failed)
+    claim = make_claim(recipe, dag)
+    state = prepare(store, claim, dag.source.payloads, overwrite=overwrite, retry_failed=retry_failed)
     if not state.left and store.exists(MANIFEST):
-        return read_manifest(store)
+        manifest = read_manifest(store)
+        if manifest["name"] == recipe.name:
+            print(f"{store}: nothing to do, all {len(state.done):,} units are committed", file=sys.stderr)
+            return manifest
     try:
         ray_seconds = run_units(dag, store, state, recipe.max_failed) if state.left else 0.0
     except TooManyFailed:
-        raise BuildError(failures(store, recipe.max_failed)) from None
-    funnel = funnel_of(store)
+        raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
+    markers = sorted([*state.done, *(read_marker(store, unit) for unit in state.left)], key=lambda marker: marker.unit)
+    funnel = _funnel(markers)
     if failure_limit_passed(funnel.failed, funnel.total, state.inputs, recipe.max_failed):
-        raise BuildError(failures(store, recipe.max_failed))
+        raise BuildError(failures(store, funnel, recipe.max_failed))
     times = {
         "started": _utc(started),
         "finished": _utc(time.time()),
@@ -53,19 +59,17 @@ def build(
         "ray_start_seconds": round(ray_seconds, 3),
         "units_built": len(state.left),
     }
-    manifest = finish(store, state.claim, recipe.model_dump(mode="json"), times, dag.source.facts())
+    manifest = finish(store, state.claim, markers, recipe.model_dump(mode="json"), times, dag.source.facts())
     store.sweep()
     return manifest
 
 
-def funnel_of(store: Store) -> Funnel:
-    """What became of the inputs of all committed units."""
-    return summed(marker.inputs for marker in read_markers(store))
+def _funnel(markers: Iterable[UnitMarker]) -> Funnel:
+    return summed(marker.inputs for marker in markers)
 
 
-def failures(store: Store, allowed: float) -> str:
+def failures(store: Store, funnel: Funnel, allowed: float) -> str:
     """Why a build with too many failed records stopped, with the commonest errors and the mend."""
-    funnel = funnel_of(store)
     reasons = [(why.split("/", 1)[1], n) for why, n in funnel.as_json()["reasons"].items() if why.startswith("failed/")]
     commonest = ", ".join(f"{why} ({n:,})" for why, n in reasons[:3])
     share = funnel.failed / max(funnel.total, 1)

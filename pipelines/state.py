@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +19,17 @@ from schemas.recipe import Recipe, content
 
 @dataclass(frozen=True)
 class State:
-    """A build before it runs. `done` are the markers of committed units, `left` the units that a run would build."""
+    """A build before it runs.
+
+    `done` are the markers of committed units, `left` the units that a run would build, `changed` those of the
+    committed ones whose source files have other names or sizes by now.
+    """
 
     claim: Claim
     claimed: bool
     done: list[UnitMarker]
     left: list[int]
+    changed: frozenset[int] = frozenset()
 
     @property
     def inputs(self) -> int:
@@ -51,8 +57,11 @@ def make_claim(recipe: Recipe, dag: Dag) -> Claim:
     return Claim(json.loads(json.dumps(fields)), tuple(dag.source.unit_sizes))
 
 
-def look(store: Store, claim: Claim) -> State:
-    """The state of the output. Raises UserError where it was built from other content, with the difference."""
+def look(store: Store, claim: Claim, payloads: Sequence[str]) -> State:
+    """The state of the output; `payloads` are those of the source's units.
+
+    Raises UserError where it was built from other content, with the difference.
+    """
     old = read_claim(store)
     if old is None:
         return _fresh(claim)
@@ -65,20 +74,44 @@ def look(store: Store, claim: Claim) -> State:
     done = committed(store)
     there = set(done)
     left = [unit for unit in range(len(old.unit_sizes)) if unit not in there]
-    return State(old, True, [read_marker(store, unit) for unit in done], left)
+    markers = [read_marker(store, unit) for unit in done]
+    changed = frozenset(marker.unit for marker in markers if marker.payloads != payloads[marker.unit])
+    return State(old, True, markers, left, changed)
 
 
 def _fresh(claim: Claim) -> State:
     return State(claim, False, [], list(range(len(claim.unit_sizes))))
 
 
-def prepare(store: Store, claim: Claim, *, overwrite: bool, retry_failed: bool) -> State:
-    """Make the output ready to build: swept, claimed, and with the units taken back that shall be built again."""
+def refusal(state: State, *, retry_failed: bool) -> str | None:
+    """Why a run would mix old files with new ones, and the mend; None where it would not."""
+    mended = set(state.with_failures)
+    stale = state.changed - mended if retry_failed else state.changed
+    if not stale:
+        return None
+    whole = "--retry-failed builds them again, as they hold failed records" if stale <= mended else "--overwrite"
+    return (
+        f"the source's files have changed (names or sizes) since {_units(sorted(stale))} built; "
+        f"{whole}, or give another --out"
+    )
+
+
+def _units(units: Sequence[int]) -> str:
+    return f"unit {units[0]} was" if len(units) == 1 else f"{len(units):,} units, the first {units[0]}, were"
+
+
+def prepare(store: Store, claim: Claim, payloads: Sequence[str], *, overwrite: bool, retry_failed: bool) -> State:
+    """Make the output ready to build: swept, claimed, and with the units taken back that shall be built again.
+
+    Raises UserError where it was built from other content, or from files that have changed since.
+    """
     if overwrite and read_claim(store) is not None:
         clear(store)
         state = _fresh(claim)
     else:
-        state = look(store, claim)
+        state = look(store, claim, payloads)
+    if problem := refusal(state, retry_failed=retry_failed):
+        raise UserError(f"--out {store}: {problem}")
     store.sweep()
     if not state.claimed:
         write_claim(store, claim)

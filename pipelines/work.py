@@ -204,10 +204,25 @@ def _mark(table: pa.Table, step: Step, lost: Mapping[int, tuple[str, str, str]])
 
 
 def _drop_media(table: pa.Table, live: pa.Array) -> pa.Table:
+    """Media of lost rows become null. Their bytes are let go only where most rows are lost: that copies the rest."""
     for index, field_ in enumerate(table.schema):
         if rows.is_media(field_.type):
-            table = table.set_column(index, field_, pc.if_else(live, table[field_.name], pa.scalar(None, field_.type)))
+            column = table[field_.name].combine_chunks()
+            if live.true_count * 2 < len(live):
+                column = pc.if_else(live, column, pa.scalar(None, field_.type))
+            else:
+                column = _masked(column, live)
+            table = table.set_column(index, field_, column)
     return table
+
+
+def _masked(column: pa.Array, live: pa.Array) -> pa.Array:
+    """The column, null where not live, over the same buffers."""
+    valid = pc.and_(live, column.is_valid())
+    if column.offset or valid.offset:  # buffers that start elsewhere do not go together
+        return pc.if_else(valid, column, pa.scalar(None, column.type))
+    buffers = [valid.buffers()[1], *column.buffers()[1:]]
+    return pa.Array.from_buffers(column.type, len(column), buffers, len(column) - valid.true_count)
 
 
 def run_pack(table: pa.Table, pack: Pack) -> pa.Table:

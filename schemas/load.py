@@ -17,6 +17,21 @@ MAX_BYTES = 1_000_000
 """A recipe is a page, not a data file."""
 
 
+_PLAIN = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text; put it in quotes",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping of fields",
+}
+"""What pydantic says in words of its own, in those of a recipe."""
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML without aliases (they can blow up) and without keys given twice (the first would be lost silently)."""
 
@@ -86,14 +101,14 @@ def _read(path: Path) -> str:
 
 
 def _model(data: dict[str, Any], sets: Sequence[str], path: Path) -> type[Recipe]:
-    kind = data.get("kind")
+    kind, where = data.get("kind"), str(path)
     for item in sets:
         if item.startswith("kind="):
-            kind = item.partition("=")[2]
+            kind, where = item.partition("=")[2], "--set"
     model = KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
         known = ", ".join(sorted(KINDS))
-        raise UserError(f"{path}: kind is {kind!r}, but must be one of: {known}")
+        raise UserError(f"{where}: kind is {kind!r}, but must be one of: {known}")
     return model
 
 
@@ -175,18 +190,20 @@ def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[st
         # A misspelt field is told before the field that is missing for it.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         dotted = ".".join(str(part) for part in first["loc"])
-        by_set = any(option == dotted or option.startswith(f"{dotted}.") for option in given)
+        by_set = any(f"{option}.".startswith(f"{dotted}.") or dotted.startswith(f"{option}.") for option in given)
         raise UserError(f"{'--set' if by_set else name}: {_problem(model, first, dotted)}") from None
 
 
 def _problem(model: type[BaseModel], error: Any, dotted: str) -> str:
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(dotted, list(_fields(model)), n=1, cutoff=0.0)
+        fields = list(_fields(model))
+        near = difflib.get_close_matches(dotted, fields, n=1, cutoff=0.4)
         dotted = dotted if dotted.isprintable() else repr(dotted)
-        return f"there is no field {dotted}; did you mean {near[0]}?" if near else f"there is no field {dotted}"
+        mend = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
+        return f"there is no field {dotted}; {mend}"
     if error["type"] == "missing" or (dotted in set(_locations(model)) and error["input"] is None):
         return f"{dotted} is not given; set it in the recipe or with --set {dotted}=…"
-    message = error["msg"][0].lower() + error["msg"][1:]
+    message = _PLAIN.get(error["type"], error["msg"][0].lower() + error["msg"][1:])
     return f"{dotted} is {error['input']!r}: {message}"
 
 

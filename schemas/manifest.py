@@ -75,6 +75,7 @@ class UnitMarker:
 
     `inputs` counts the unit's source records, `records` what they became after fan-out, `samples` what the shard holds.
     `shard` is None where nothing was kept. `tallies` sums the countable columns over all records, kept or not.
+    `payloads` identifies the source files that the unit was read from, as they were listed (names and sizes).
     `seconds` is worker time by step, in this attempt; it is the one thing here that differs between equal builds.
     """
 
@@ -86,6 +87,7 @@ class UnitMarker:
     index: File
     rejects: File
     tallies: dict[str, int]
+    payloads: str
     seconds: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:

@@ -49,6 +49,14 @@ def parser_folder(parser: str | None) -> Path:
     )
 
 
+def wants_gpu(folder: Path) -> bool:
+    """Whether the pipeline in `folder` holds a transformer, as `en_core_web_trf` does."""
+    factories = {
+        part.get("factory", "") for part in spacy.util.load_config(folder / "config.cfg")["components"].values()
+    }
+    return any("transformer" in factory for factory in factories)
+
+
 @dataclass
 class NounChunks:
     """Adds the chunks that a box can show, each with the expression that it grows into; counts the ones dropped."""

@@ -55,7 +55,7 @@ class GritSample:
             "key": record["key"],
             "clip_similarity_vitb32": None,
             "clip_similarity_vitl14": None,
-            "id": int(number) if number.isdecimal() else number,
+            "id": int(number) if number.isdecimal() and str(int(number)) == number else number,
             "url": record["url"],
             "caption": caption,
             "width": record["width"],

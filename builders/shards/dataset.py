@@ -118,7 +118,13 @@ def read_manifest(store: Store) -> dict[str, Any]:
         if not store.exists(CLAIM):
             raise UserError(f"{store}: holds no gristmill dataset")
         raise UserError(f"{store}: the build has not finished (no {MANIFEST}); run the same build command again")
-    return _parse(store, MANIFEST)
+    manifest = _parse(store, MANIFEST)
+    missing = [
+        name for name in ("name", "kind", "funnel", "tallies", "samples", "dataset_digest") if name not in manifest
+    ]
+    if missing:
+        raise BuildError(f"{store}/{MANIFEST}: has no {missing[0]}; delete it and run the same build command again")
+    return manifest
 
 
 def retire(store: Store, units: Iterable[int]) -> None:

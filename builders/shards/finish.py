@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from builders.cards.card import render_card
-from builders.shards.dataset import CARD, MANIFEST, Claim, dataset_digest, read_markers, retired
+from builders.shards.dataset import CARD, MANIFEST, Claim, dataset_digest, retired
 from builders.shards.store import Store
 from schemas.errors import BuildError
 from schemas.manifest import FORMAT, UnitMarker, summed
@@ -33,16 +33,16 @@ def versions(names: Sequence[str] = DECISIVE) -> dict[str, str]:
 def finish(
     store: Store,
     claim: Claim,
+    markers: Sequence[UnitMarker],
     recipe: Mapping[str, Any],
     times: Mapping[str, Any],
     facts: Mapping[str, int | str],
 ) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
-    `recipe` is the resolved recipe, `times` what the build took, `facts` what the source tells of its inputs.
-    Raises BuildError.
+    `markers` are those of all units, `recipe` is the resolved recipe, `times` what the build took, `facts` what the
+    source tells of its inputs. Raises BuildError.
     """
-    markers = read_markers(store)
     check_conservation(markers, claim)
     now = {marker.unit: marker for marker in markers}
     manifest = {

@@ -36,6 +36,8 @@ def _files(store: Store, paths: Sequence[str]) -> str:
 
 def query(store: Store, sql: str) -> str:
     """The answer to `sql` as a whole table of text. Raises UserError with DuckDB's own words where the SQL is wrong."""
+    if not sql.strip():
+        raise UserError('sql: is empty; as "select count(*) from samples"')
     connection = connect(store)
     try:
         answer = connection.sql(sql)

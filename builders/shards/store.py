@@ -24,6 +24,8 @@ class Store:
     """The files of one dataset, by path relative to its root."""
 
     def __init__(self, uri: str | Path) -> None:
+        if not str(uri) or str(uri).startswith("package://"):
+            raise UserError(f"--out {str(uri)!r}: a dataset cannot be there; give a folder")
         self.root = local_path(str(uri), "--out").resolve()
 
     def __str__(self) -> str:

@@ -68,10 +68,12 @@ def commit_unit(
     layout: Layout,
     seconds: Mapping[str, float],
     packed: pa.Table | None = None,
+    payloads: str = "",
 ) -> UnitMarker:
     """Write unit `unit`, whose source has `expected` inputs, and commit it.
 
-    `table` holds every row with its verdict; `packed`, where a pack made other samples of the kept rows, those.
+    `table` holds every row with its verdict; `packed`, where a pack made other samples of the kept rows, those;
+    `payloads` identifies the files that it was read from.
     Raises BuildError where the rows are not exactly the unit's own.
     """
     check_whole(table, unit, expected)
@@ -93,6 +95,7 @@ def commit_unit(
         index,
         rejects,
         tallies,
+        payloads,
         {k: round(v, 3) for k, v in seconds.items()},
     )
     store.put_bytes(marker_path(unit), json.dumps(marker.as_json(), indent=1).encode())

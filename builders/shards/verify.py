@@ -12,7 +12,10 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builders.cards.card import render_card
 from builders.shards.dataset import (
+    CARD,
+    CLAIM,
     Claim,
     committed,
     dataset_digest,
@@ -24,7 +27,7 @@ from builders.shards.dataset import (
 from builders.shards.finish import check_conservation, totals
 from builders.shards.store import Store
 from builders.shards.tar import BLOCK
-from schemas.errors import BuildError, UserError
+from schemas.errors import BuildError
 from schemas.manifest import File, UnitMarker
 
 MOST = 20
@@ -49,9 +52,10 @@ class Report:
 def verify(store: Store) -> Report:
     """Check the dataset in `store`. Raises UserError where there is none, or its build has not finished."""
     manifest = read_manifest(store)
+    if not store.exists(CLAIM):
+        raise BuildError(f"{store}: {CLAIM} is missing, so nothing tells what the dataset was built from")
     claim = read_claim(store)
-    if claim is None:
-        raise UserError(f"{store}: holds no gristmill dataset")
+    assert claim is not None
     report = Report()
     markers: list[UnitMarker] = []
     seen: set[str] = set()
@@ -78,8 +82,16 @@ def verify(store: Store) -> Report:
     for name, found in totals(markers).items():
         if manifest.get(name) != found:
             report.problem(f"manifest.json says {name} {manifest.get(name)}, found {found}")
+    _check_card(store, manifest, report)
     _note_strays(store, markers, report)
     return report
+
+
+def _check_card(store: Store, manifest: dict[str, Any], report: Report) -> None:
+    if not store.exists(CARD):
+        report.problem(f"{CARD}, the card, is missing")
+    elif not report.problems and store.read_bytes(CARD).decode("utf-8", "replace") != render_card(manifest):
+        report.notes.append(f"{CARD} is not the card that the build wrote from manifest.json")
 
 
 def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[str]:

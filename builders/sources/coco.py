@@ -7,8 +7,10 @@ annotations. A caption that cannot become a sample (no such photo, a key twice) 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,7 @@ class CocoPairs:
     sha256: Mapping[str, str]
     told: Mapping[str, int | str]
     categories: tuple[str, ...]
+    payloads: tuple[str, ...]
 
     @property
     def columns(self) -> Mapping[str, pa.DataType]:
@@ -96,9 +99,14 @@ def open_coco(source: CocoSource, unit: int) -> CocoPairs:
     boxes, stray = _boxes(boxed, categories, order, f"source.instances: {instances_path}")
     licenses = {str(item.get("id")): item.get("name") or item.get("url") for item in _dicts(captioned.get("licenses"))}
     media = _media_sizes(folder, photos)
+    listed = [
+        (photos[i]["file_name"], media[i]) if (i := order.get(item["image_id"])) is not None else None
+        for item in inputs
+    ]
+    sizes = cut([entry[1] or 0 if entry else 0 for entry in listed], unit)
     told = {
         "inputs": len(inputs),
-        "photos": len({item["image_id"] for item in inputs}),
+        "photos": len({item["image_id"] for item in inputs if item["image_id"] in order}),
         "photos without caption (no inputs)": len(photos) - len(named),
         "captioned photos without boxes": sum(1 for i in named if not boxes[i]),
         "photos whose file is missing": sum(1 for i in named if media[i] is None),
@@ -109,10 +117,11 @@ def open_coco(source: CocoSource, unit: int) -> CocoPairs:
         folder,
         _captions_table(inputs, order),
         _photos_table(photos, boxes, licenses),
-        tuple(cut([media[order[item["image_id"]]] or 0 if item["image_id"] in order else 0 for item in inputs], unit)),
+        tuple(sizes),
         {"source.captions": captions_sha, "source.instances": instances_sha},
         told,
         tuple(sorted(set(categories.values()))),
+        tuple(_payloads(listed, sizes)),
     )
 
 
@@ -175,6 +184,8 @@ def _inputs(captioned: Any, order: Mapping[int | str, int], where: str) -> list[
             item["problem"] = f"unknown_image: no image has the id {item['image_id']!r}"
         elif not isinstance(item["caption"], str):
             item["problem"] = f"no_caption: caption is {item['caption']!r}"
+        elif _text(item["caption"]) != item["caption"]:
+            item["problem"] = "broken_text: the caption holds half of a surrogate pair"
         else:
             item["problem"] = None
         keys[item["key"]] += 1
@@ -235,6 +246,14 @@ def _media_sizes(folder: Path, photos: Sequence[Mapping[str, Any]]) -> list[int 
         except (OSError, ValueError):  # ValueError: a name that no file can have
             sizes.append(None)
     return sizes
+
+
+def _payloads(listed: Sequence[tuple[str, int | None] | None], sizes: Iterable[int]) -> Iterator[str]:
+    """For each unit, what identifies its photos as listed: their names and sizes in bytes."""
+    start = 0
+    for size in sizes:
+        yield hashlib.sha256(json.dumps(listed[start : start + size]).encode()).hexdigest()
+        start += size
 
 
 def _text(value: Any) -> str:

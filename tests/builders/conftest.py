@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from builders import rows
-from builders.shards.dataset import Claim, write_claim
+from builders.shards.dataset import Claim, read_markers, write_claim
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from builders.shards.unit import Layout, Member, commit_unit
@@ -101,7 +101,14 @@ def dataset() -> BuildDataset:
         write_claim(store, claim)
         for one in units:
             one.commit(store)
-        finish(store, claim, {"name": "toy", "kind": "grit", "seed": 0}, {"seconds": 1.0}, {"inputs": 8})
+        finish(
+            store,
+            claim,
+            read_markers(store),
+            {"name": "toy", "kind": "grit", "seed": 0},
+            {"seconds": 1.0},
+            {"inputs": 8},
+        )
         return store
 
     return build

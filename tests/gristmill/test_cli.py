@@ -132,10 +132,12 @@ def test_given_a_recipe_that_is_wrong_then_one_line_names_the_place_and_the_mend
     ("change", "parts"),
     [
         ("output.unit=0", ["output.unit is 0", "greater than or equal to 1"]),
-        ("output.unit=many", ["output.unit is 'many'"]),
+        ("output.unit=many", ["output.unit is 'many'", "whole number"]),
         ("output.size=3", ["output.size", "did you mean output.unit?"]),
         ("max_failed=2", ["max_failed is 2"]),
         ("min_score=.nan", ["min_score"]),
+        ("kind=grits", ["--set: kind is 'grits'", "grit"]),
+        ("detector.synonyms={a: person}", ["--set: detector.synonyms.a", "must be a list"]),
         ("unit", ["--set unit", "field=value"]),
         ("seed.of=1", ["seed"]),
         ("parser=en_core_web_xxl", ["parser", "en_core_web_xxl", "spacy download"]),
@@ -199,7 +201,7 @@ def test_given_a_folder_that_is_no_dataset_then_one_line_says_so(
     assert_one_line(cli(*command, tmp_path / "notes.txt", *more), 2, "no gristmill dataset")
 
 
-@pytest.mark.parametrize("out", ["/proc/nowhere/out", "FILE", "FILE/out", "s3://bucket/out"])
+@pytest.mark.parametrize("out", ["/proc/nowhere/out", "FILE", "FILE/out", "s3://bucket/out", "package://skimage/out"])
 def test_given_an_output_that_cannot_be_written_then_one_line_says_so(
     cli: Cli, recipe: Path, tmp_path: Path, out: str
 ) -> None:

@@ -208,12 +208,24 @@ def test_given_photos_that_appear_later_when_failed_ones_are_retried_then_exactl
     assert len(missing) == first["funnel"]["inputs"]["failed"]
 
 
-def test_given_no_failed_record_when_retried_then_nothing_is_built(tmp_path: Path, out: Path) -> None:
+def test_given_no_failed_record_when_retried_then_nothing_is_built(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = good_pairs(tmp_path, 4).save()
     first, before = mill(recipe, out), times(out)
 
     assert mill(recipe, out, retry_failed=True) == first
+    assert "nothing to do, all 1 units are committed" in capsys.readouterr().err
     assert times(out) == before
+
+
+def test_given_another_name_when_nothing_is_left_then_the_manifest_takes_it(tmp_path: Path, out: Path) -> None:
+    recipe = good_pairs(tmp_path, 4).save()
+    first = mill(recipe, out)
+
+    assert mill(recipe, out, "name=other") | {"times": {}} == first | {"times": {}, "name": "other"} | {
+        "recipe": {**first["recipe"], "name": "other"}
+    }
 
 
 def test_given_more_failures_than_allowed_then_the_build_stops_with_the_commonest_and_raising_the_limit_finishes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,13 @@ def store(tmp_path: Path) -> Store:
 
 def begin(recipe: Path, store: Store, *sets: str, **options: Any) -> State:
     checked = load_recipe(recipe, sets)
-    claim = make_claim(checked, make_dag(checked))
-    return prepare(store, claim, **{"overwrite": False, "retry_failed": False, **options})
+    whole = make_dag(checked)
+    return prepare(
+        store,
+        make_claim(checked, whole),
+        whole.source.payloads,
+        **{"overwrite": False, "retry_failed": False, **options},
+    )
 
 
 # -- content
@@ -150,11 +156,11 @@ def test_given_nothing_yet_then_looking_writes_nothing_and_preparing_claims_the_
 ) -> None:
     claim = make_claim(load_recipe(coco.save()), whole)
 
-    assert look(store, claim).left == [0, 1, 2]
+    assert look(store, claim, whole.source.payloads).left == [0, 1, 2]
     assert not store.root.exists()
 
-    prepare(store, claim, overwrite=False, retry_failed=False)
-    assert look(store, claim).claimed
+    prepare(store, claim, whole.source.payloads, overwrite=False, retry_failed=False)
+    assert look(store, claim, whole.source.payloads).claimed
 
 
 def test_given_committed_units_then_those_without_marker_are_left_whatever_else_lies_there(
@@ -164,7 +170,7 @@ def test_given_committed_units_then_those_without_marker_are_left_whatever_else_
     commit_by_hand(recipe, whole, store.root, [0, 2])
     (store.root / "data/000001.tar").write_bytes(b"a shard whose marker was never written")
 
-    state = look(store, make_claim(recipe, whole))
+    state = look(store, make_claim(recipe, whole), whole.source.payloads)
 
     assert state.left == [1]
     assert (state.inputs, state.funnel.total) == (11, 7)
@@ -177,7 +183,7 @@ def test_given_failed_records_when_retried_then_their_units_are_taken_back_and_t
     commit_by_hand(recipe, whole, store.root, [0, 1, 2])
     old, before = (store.root / "units/000001.json").read_bytes(), times(store.root)
 
-    state = prepare(store, make_claim(recipe, whole), overwrite=False, retry_failed=True)
+    state = prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=True)
 
     assert state.left == [1]
     assert sorted(times(store.root)) == ["000000.json", "000002.json"]
@@ -190,9 +196,9 @@ def test_given_a_retry_that_was_killed_before_it_built_then_the_next_run_still_b
 ) -> None:
     recipe = load_recipe(coco.save())
     commit_by_hand(recipe, whole, store.root, [0, 1, 2])
-    prepare(store, make_claim(recipe, whole), overwrite=False, retry_failed=True)
+    prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=True)
 
-    state = prepare(store, make_claim(recipe, whole), overwrite=False, retry_failed=False)
+    state = prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=False)
 
     assert state.left == [1]
 
@@ -202,7 +208,7 @@ def test_given_overwrite_then_the_datasets_own_files_go_and_nothing_else(coco: C
     commit_by_hand(recipe, whole, store.root, [0, 1])
     (store.root / "notes.txt").write_text("mine")
 
-    state = prepare(store, make_claim(recipe, whole), overwrite=True, retry_failed=False)
+    state = prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=True, retry_failed=False)
 
     assert state.left == [0, 1, 2]
     files = sorted(path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file())
@@ -216,6 +222,53 @@ def test_given_overwrite_in_a_folder_that_is_no_dataset_then_it_is_refused(coco:
     with pytest.raises(UserError, match="not empty"):
         begin(coco.save(), store, overwrite=True)
     assert (store.root / "notes.txt").exists()
+
+
+# -- files that changed
+
+
+@pytest.fixture
+def replaced(whole: Dag) -> Dag:
+    """The same source, after the files of units 1 and 2 were replaced."""
+    assert isinstance(whole.source, Numbers)
+    return replace(whole, source=replace(whole.source, payloads=("0", "new", "new")))
+
+
+def test_given_files_that_changed_under_committed_units_then_it_is_refused_and_the_units_are_counted(
+    coco: Coco, store: Store, whole: Dag, replaced: Dag
+) -> None:
+    recipe = load_recipe(coco.save())
+    commit_by_hand(recipe, whole, store.root, [0, 1, 2])
+
+    told = r"files have changed .* since 2 units, the first 1, were built; --overwrite"
+    with pytest.raises(UserError, match=told):
+        prepare(store, make_claim(recipe, replaced), replaced.source.payloads, overwrite=False, retry_failed=False)
+    with pytest.raises(UserError, match="since unit 2 was built"):  # unit 1 holds a failed record, unit 2 does not
+        prepare(store, make_claim(recipe, replaced), replaced.source.payloads, overwrite=False, retry_failed=True)
+    assert sorted(times(store.root)) == ["000000.json", "000001.json", "000002.json"], "nothing was taken back"
+
+
+def test_given_files_mended_where_records_failed_then_a_retry_takes_them(
+    coco: Coco, store: Store, whole: Dag, replaced: Dag
+) -> None:
+    recipe = load_recipe(coco.save())
+    commit_by_hand(recipe, whole, store.root, [0, 1])
+    claim, now = make_claim(recipe, replaced), replaced.source.payloads
+
+    with pytest.raises(UserError, match="--retry-failed builds them again"):
+        prepare(store, claim, now, overwrite=False, retry_failed=False)
+    assert prepare(store, claim, now, overwrite=False, retry_failed=True).left == [1, 2]
+
+
+def test_given_files_that_changed_before_their_unit_was_built_then_the_build_goes_on(
+    coco: Coco, store: Store, whole: Dag, replaced: Dag
+) -> None:
+    recipe = load_recipe(coco.save())
+    commit_by_hand(recipe, whole, store.root, [0])
+
+    state = prepare(store, make_claim(recipe, replaced), replaced.source.payloads, overwrite=False, retry_failed=False)
+
+    assert state.left == [1, 2]
 
 
 # -- damage
@@ -248,7 +301,7 @@ def test_given_a_marker_that_cannot_be_read_then_one_line_names_the_file(
     (store.root / "units/000000.json").write_text(text)
 
     with pytest.raises(BuildError, match=r"units/000000\.json"):
-        look(store, make_claim(recipe, whole))
+        look(store, make_claim(recipe, whole), whole.source.payloads)
 
 
 def test_given_a_stray_file_among_the_markers_then_it_is_no_unit(coco: Coco, store: Store, whole: Dag) -> None:
@@ -257,4 +310,4 @@ def test_given_a_stray_file_among_the_markers_then_it_is_no_unit(coco: Coco, sto
     (store.root / "units/notes.json").write_text("{}")
     (store.root / "units/.DS_Store").write_text("")
 
-    assert look(store, make_claim(recipe, whole)).left == [1, 2]
+    assert look(store, make_claim(recipe, whole), whole.source.payloads).left == [1, 2]

@@ -80,6 +80,7 @@ class Numbers:
 
     sizes: tuple[int, ...]
     given: Mapping[int, int] = field(default_factory=dict)
+    payloads: tuple[str, ...] = tuple(map(str, range(1000)))
 
     @property
     def columns(self) -> Mapping[str, pa.DataType]:

@@ -216,6 +216,11 @@ def test_an_unknown_field_suggests_the_nearest(recipe: Path, field: str, near: s
     assert refused(recipe) == f"{recipe}: there is no field {field}; did you mean {near}?"
 
 
+def test_an_unknown_field_that_is_like_none_is_told_with_all_there_are(recipe: Path) -> None:
+    recipe.write_text(RECIPE + "zzz: 1\n")
+    assert refused(recipe).startswith(f"{recipe}: there is no field zzz; the fields are kind, name, seed, source, ")
+
+
 def test_an_unknown_field_deeper_down_suggests_the_nearest_too(recipe: Path) -> None:
     recipe.write_text(RECIPE + "output:\n  units: 5\n")
     assert refused(recipe) == f"{recipe}: there is no field output.units; did you mean output.unit?"

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders.shards.dataset import Claim, write_claim
+from builders.shards.dataset import Claim, read_markers, write_claim
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from builders.shards.verify import MOST, verify
-from schemas.errors import UserError
+from schemas.errors import BuildError, UserError
 
 Dataset = Callable[[Path], Store]
 SHARD, INDEX, REJECTS, MARKER = "data/000000.tar", "index/000000.parquet", "rejects/000000.parquet", "units/000000.json"
@@ -140,7 +140,7 @@ def test_many_problems_are_told_up_to_a_limit(unit: Any, tmp_path: Path) -> None
     twin.table = twin.table.set_column(0, "key", first.table["key"])
     first.commit(store)
     twin.commit(store)
-    finish(store, claim, {"name": "toy", "kind": "grit"}, {}, {})
+    finish(store, claim, read_markers(store), {"name": "toy", "kind": "grit"}, {}, {})
     found = verify(store).problems
     assert len(found) == MOST
     assert all("stands twice" in problem for problem in found)
@@ -242,6 +242,27 @@ def test_a_funnel_that_was_edited_is_found(store: Store) -> None:
 
     edit_json(store, "manifest.json", hide_a_failure)
     assert "manifest.json says funnel" in problems(store)
+
+
+def test_a_manifest_that_lacks_a_field_is_told_in_one_line(store: Store) -> None:
+    edit_json(store, "manifest.json", lambda manifest: manifest.pop("funnel"))
+    with pytest.raises(BuildError, match=r"manifest\.json: has no funnel; delete it and run"):
+        verify(store)
+
+
+def test_a_card_that_is_gone_is_a_problem_and_one_that_was_edited_is_noted(store: Store) -> None:
+    assert verify(store).notes == []
+    store.put_bytes("README.md", store.read_bytes("README.md") + b"\nMine.\n")
+    report = verify(store)
+    assert (report.problems, len(report.notes)) == ([], 1)
+    store.delete("README.md")
+    assert problems(store) == "README.md, the card, is missing"
+
+
+def test_a_claim_that_is_gone_is_told_in_one_line(store: Store) -> None:
+    store.delete("build.json")
+    with pytest.raises(BuildError, match=r"build\.json is missing"):
+        verify(store)
 
 
 def test_a_marker_whose_outcomes_do_not_add_up_is_found(store: Store) -> None:

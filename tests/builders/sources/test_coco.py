@@ -181,9 +181,22 @@ def test_a_caption_that_is_no_text_is_rejected(coco: Coco, caption: Any) -> None
     assert [problem(row) for row in rows] == ["no_caption", ""]
 
 
-def test_a_caption_that_half_a_character_is_left_of_can_be_held(coco: Coco) -> None:
-    (row,) = coco.write(captions=[{**CAPTION, "caption": "a \ud83d dog"}]).rows()
-    assert row["_caption"] == "a ? dog"
+def test_a_caption_with_half_a_character_is_rejected(coco: Coco) -> None:
+    rows = coco.write(captions=[{**CAPTION, "caption": "a \ud83d dog"}, {**CAPTION, "id": 8}]).rows()
+    assert [problem(row) for row in rows] == ["broken_text", ""]
+
+
+def test_each_unit_is_known_by_the_names_and_sizes_of_its_photos(coco: Coco) -> None:
+    photos = [{**PHOTO, "id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3)]
+    pairs = coco.write(photos, [{**CAPTION, "id": n, "image_id": n} for n in (1, 2, 3)])
+    for n in (1, 2):
+        (coco.images / f"{n}.jpg").write_bytes(b"photo")
+    before = pairs.open(unit=1).payloads
+    assert len(set(before)) == 3, "names differ, and the third is missing"
+    (coco.images / "2.jpg").write_bytes(b"another")
+    (coco.images / "3.jpg").write_bytes(b"found")
+    after = pairs.open(unit=1).payloads
+    assert [one == two for one, two in zip(before, after, strict=True)] == [True, False, False]
 
 
 def test_texts_with_half_a_character_anywhere_crash_nothing(coco: Coco) -> None:
