@@ -57,7 +57,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Dag:
-    """source -> stages -> (pack ->) shards. `models` maps each model that decides bytes to its digest or folder."""
+    """source -> stages -> (pack ->) shards.
+
+    `models` maps each model that decides bytes to its file or folder; `packages` are those, beside the ones that every
+    build needs, whose versions do.
+    """
 
     name: str
     source: Source
@@ -65,6 +69,7 @@ class Dag:
     layout: Layout
     pack: Pack | None = None
     models: Mapping[str, Path] | None = None
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_columns(self)

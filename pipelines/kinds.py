@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pipelines.dag import Dag
-from schemas.recipe import Recipe
+from schemas.recipe import GritRecipe, Recipe
 
 
 def make_dag(recipe: Recipe) -> Dag:
     """The DAG of a recipe, its inputs listed and its columns checked. Raises UserError."""
-    from pipelines.grit import grit
+    if isinstance(recipe, GritRecipe):
+        from pipelines.grit import grit
 
-    return {"grit": grit}[recipe.kind](recipe)
+        return grit(recipe)
+    from pipelines.pairs import pairs
+
+    return pairs(recipe)

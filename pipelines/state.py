@@ -9,7 +9,7 @@ from typing import Any
 
 from builders.digest import folder_digest
 from builders.shards.dataset import Claim, clear, committed, differences, read_claim, read_marker, retire, write_claim
-from builders.shards.finish import versions
+from builders.shards.finish import DECISIVE, versions
 from builders.shards.store import Store
 from pipelines.dag import Dag
 from schemas.errors import UserError
@@ -52,7 +52,7 @@ def make_claim(recipe: Recipe, dag: Dag) -> Claim:
         "recipe": content(recipe),
         "inputs": dict(dag.source.digests),
         "models": {name: folder_digest(folder) for name, folder in (dag.models or {}).items()},
-        "versions": versions(),
+        "versions": versions((*DECISIVE, *dag.packages)),
     }
     return Claim(json.loads(json.dumps(fields)), tuple(dag.source.unit_sizes))
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import UserError
+from schemas.fields import kinds_of, marked, nested
 from schemas.recipe import KINDS, Recipe
 
 MAX_BYTES = 1_000_000
@@ -24,6 +25,7 @@ _PLAIN = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
+    "union_tag_not_found": "must be a mapping of fields",
     "string_type": "must be text; put it in quotes",
     "list_type": "must be a list",
     "dict_type": "must be a mapping",
@@ -81,7 +83,7 @@ def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     if not isinstance(data, dict):
         raise UserError(f"{path}: a recipe is a mapping of fields, as `kind: grit`")
     model = _model(data, sets, path)
-    _anchor(data, model, path.parent)
+    _anchor(data, [model], path.parent)
     given = _given(sets, model)
     for dotted, value in given:
         _put(data, dotted, value)
@@ -120,12 +122,12 @@ def _given(sets: Sequence[str], model: type[BaseModel]) -> list[tuple[str, Any]]
         if not equals or not dotted.strip():
             raise UserError(f"--set {item}: write it as field=value, as --set output.unit=500")
         dotted = dotted.strip()
-        if dotted in set(_locations(model)):  # a path is no YAML: `2024-01-01` and `@old` name folders
+        if dotted in set(_marked(model, "location")):  # a path is no YAML: `2024-01-01` and `@old` name folders
             text = text.strip()
             given.append((dotted, None if text in ("", "~", "null") else _absolute(text, Path.cwd())))
             continue
         value = parse_yaml(text, f"--set {dotted}")
-        if dotted in set(_locations(model, mark="model")) and isinstance(value, str):
+        if dotted in set(_marked(model, "model")) and isinstance(value, str):
             value = _model_path(value, Path.cwd())
         given.append((dotted, value))
     return given
@@ -143,19 +145,13 @@ def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
     data[last] = value
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _locations(model: type[BaseModel], prefix: str = "", mark: str = "location") -> Iterator[str]:
-    """The dotted names of the fields that hold a path, or with `mark` "model" a model's name or path."""
+def _marked(model: type[BaseModel], mark: str, prefix: str = "") -> Iterator[str]:
+    """The dotted names of the fields, of any kind that may be chosen, that hold a path ("location") or a "model"."""
     for name, field in model.model_fields.items():
-        nested = _nested(field.annotation)
-        extra = field.json_schema_extra
-        if nested:
-            yield from _locations(nested, f"{prefix}{name}.", mark)
-        elif isinstance(extra, dict) and extra.get(mark):
+        if marked(field, mark):
             yield prefix + name
+        for part in nested(field.annotation):
+            yield from _marked(part, mark, f"{prefix}{name}.")
 
 
 def _absolute(value: str, folder: Path) -> str:
@@ -171,16 +167,17 @@ def _model_path(value: str, folder: Path) -> str:
     return _absolute(value, folder) if value.startswith((".", "~")) or (folder / value).exists() else value
 
 
-def _anchor(data: dict[str, Any], model: type[BaseModel], folder: Path) -> None:
-    """Make the file's own relative paths absolute."""
-    for mark, place in (("location", _absolute), ("model", _model_path)):
-        for dotted in _locations(model, mark=mark):
-            *parents, last = dotted.split(".")
-            here: Any = data
-            for parent in parents:
-                here = here.get(parent) if isinstance(here, dict) else None
-            if isinstance(here, dict) and isinstance(here.get(last), str):
-                here[last] = place(here[last], folder)
+def _anchor(data: dict[str, Any], models: Sequence[type[BaseModel]], folder: Path) -> None:
+    """Make the file's own relative paths absolute; `models` are those that `data` may be."""
+    for name, value in data.items():
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        for mark, place in (("location", _absolute), ("model", _model_path)):
+            if isinstance(value, str) and any(marked(field, mark) for field in fields):
+                data[name] = place(value, folder)
+        parts = [part for field in fields for part in nested(field.annotation)]
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict) and parts:
+                _anchor(item, parts, folder)
 
 
 def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[str]) -> Recipe:
@@ -189,28 +186,54 @@ def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[st
     except ValidationError as error:
         # A misspelt field is told before the field that is missing for it.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        dotted = ".".join(str(part) for part in first["loc"])
+        dotted, parent, options = _walk(model, first["loc"])
         by_set = any(f"{option}.".startswith(f"{dotted}.") or dotted.startswith(f"{option}.") for option in given)
-        raise UserError(f"{'--set' if by_set else name}: {_problem(model, first, dotted)}") from None
+        raise UserError(f"{'--set' if by_set else name}: {_problem(model, first, dotted, parent, options)}") from None
 
 
-def _problem(model: type[BaseModel], error: Any, dotted: str) -> str:
+def _walk(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, type[BaseModel], list[type[BaseModel]]]:
+    """Where an error is, dotted, without pydantic's choices of class; the class around it; what may be there."""
+    names: list[str] = []
+    parent, options = model, [model]
+    for part in loc:
+        if chosen := [option for option in options if option.__name__ == part]:
+            options = chosen
+            continue
+        names.append(str(part))
+        if isinstance(part, str):
+            parent = options[0] if options else parent
+            fields = [option.model_fields[part] for option in options if part in option.model_fields]
+            options = [found for field in fields for found in nested(field.annotation)]
+    return ".".join(names), parent, options
+
+
+def _problem(
+    model: type[BaseModel], error: Any, dotted: str, parent: type[BaseModel], options: Sequence[type[BaseModel]]
+) -> str:
     if error["type"] == "extra_forbidden":
-        fields = list(_fields(model))
+        before = dotted.rpartition(".")[0]
+        fields = list(_fields(parent, f"{before}." if before else ""))
         near = difflib.get_close_matches(dotted, fields, n=1, cutoff=0.4)
         dotted = dotted if dotted.isprintable() else repr(dotted)
         mend = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
         return f"there is no field {dotted}; {mend}"
-    if error["type"] == "missing" or (dotted in set(_locations(model)) and error["input"] is None):
+    if error["type"] == "missing" or (dotted in set(_marked(model, "location")) and error["input"] is None):
         return f"{dotted} is not given; set it in the recipe or with --set {dotted}=…"
-    message = _PLAIN.get(error["type"], error["msg"][0].lower() + error["msg"][1:])
-    return f"{dotted} is {error['input']!r}: {message}"
+    if error["type"] == "union_tag_not_found" and isinstance(error["input"], dict):
+        known = ", ".join(sorted(kind for option in options for kind in kinds_of(option)))
+        return f"{dotted}.kind is {error['input'].get('kind')!r}, but must be one of: {known}"
+    message: str = _PLAIN.get(error["type"], error["msg"].removeprefix("Value error, "))
+    message = message[0].lower() + message[1:]
+    if not dotted:
+        return message
+    return f"{dotted}: {message}" if isinstance(error["input"], dict) else f"{dotted} is {error['input']!r}: {message}"
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every field that a recipe may hold, dotted."""
+    found = []
     for name, field in model.model_fields.items():
-        yield prefix + name
-        nested = _nested(field.annotation)
-        if nested:
-            yield from _fields(nested, f"{prefix}{name}.")
+        found.append(prefix + name)
+        for part in nested(field.annotation):
+            found += _fields(part, f"{prefix}{name}.")
+    yield from dict.fromkeys(found)

@@ -74,9 +74,10 @@ class UnitMarker:
     """The commit of one unit: written last, and what a reader goes by.
 
     `inputs` counts the unit's source records, `records` what they became after fan-out, `samples` what the shard holds.
-    `shard` is None where nothing was kept. `tallies` sums the countable columns over all records, kept or not.
-    `payloads` identifies the source files that the unit was read from, as they were listed (names and sizes).
-    `seconds` is worker time by step, in this attempt; it is the one thing here that differs between equal builds.
+    `shard` is None where nothing was kept, `embeddings` where none were asked for. `tallies` sums the countable columns
+    over all records, kept or not. `payloads` identifies the source files that the unit was read from, as they were
+    listed (names and sizes). `seconds` is worker time by step, in this attempt; it is the one thing here that differs
+    between equal builds.
     """
 
     unit: int
@@ -86,6 +87,7 @@ class UnitMarker:
     shard: File | None
     index: File
     rejects: File
+    embeddings: File | None
     tallies: dict[str, int]
     payloads: str
     seconds: dict[str, float]
@@ -94,7 +96,7 @@ class UnitMarker:
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         for name in ("inputs", "records"):
             data[name] = data[name].as_json()
-        for name in ("shard", "index", "rejects"):
+        for name in ("shard", "index", "rejects", "embeddings"):
             data[name] = vars(data[name]) if data[name] else None
         return data
 
@@ -103,6 +105,6 @@ class UnitMarker:
         data = dict(data)
         for name in ("inputs", "records"):
             data[name] = Funnel.from_json(data[name])
-        for name in ("shard", "index", "rejects"):
+        for name in ("shard", "index", "rejects", "embeddings"):
             data[name] = File(**data[name]) if data[name] else None
         return cls(**data)

@@ -1,41 +1,30 @@
 """What a user writes: one recipe, one dataset.
 
 Every field is content (it decides the bytes, is hashed, and may not change on resume) unless it is marked as
-running (`_running`): how the build runs, or where equal content lies.
+running: how the build runs, or where equal content lies.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
+from schemas.clip import Clip
+from schemas.fields import Fields, by_kind, marked, model_name, running
+from schemas.pairs import PairsSource
+from schemas.rules import Rules
+from schemas.sources import CocoSource, ScenesSource
 
-def _running(default: Any = ..., **rules: Any) -> Any:
-    """A field that may change between runs of one build."""
-    return Field(default, json_schema_extra={"running": True}, **rules)
-
-
-def _location(**rules: Any) -> Any:
-    """A path or URI: where content lies, not what it is; the content's own digest is guarded instead."""
-    return Field(json_schema_extra={"running": True, "location": True}, **rules)
-
-
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CocoSource(_Fields):
-    """Photos with captions and boxes in COCO format. One input a (photo, caption) pair."""
-
-    kind: Literal["coco"] = "coco"
-    images: str = _location(description="folder of the photos that `file_name` names")
-    captions: str = _location(description="COCO captions JSON: images, annotations with caption")
-    instances: str = _location(description="COCO instances JSON: images, annotations with bbox, categories")
-    limit: int | None = Field(None, ge=1, description="take only the first inputs; --limit sets it")
+_Coco = Annotated[CocoSource, Tag("CocoSource")]
+_Scenes = Annotated[ScenesSource, Tag("ScenesSource")]
+_Pairs = Annotated[PairsSource, Tag("PairsSource")]
+GritSource = Annotated[_Coco | _Scenes, Discriminator(by_kind(CocoSource, ScenesSource))]
+PairSource = Annotated[_Pairs | _Scenes, Discriminator(by_kind(PairsSource, ScenesSource))]
 
 
-class AnnotationsDetector(_Fields):
+class AnnotationsDetector(Fields):
     """COCO instances are the detector: a chunk gets the boxes of the category that its head noun names."""
 
     kind: Literal["annotations"] = "annotations"
@@ -44,29 +33,36 @@ class AnnotationsDetector(_Fields):
     )
 
 
-class Tokens(_Fields):
+class Tokens(Fields):
     """How boxes become location tokens (Kosmos-2, section 2; a grid of 32 x 32)."""
 
     lower_right: Literal["transformers", "unilm"] = "transformers"
     """Which cell holds a lower-right corner that lies exactly on a cell's edge."""
 
 
-class Output(_Fields):
+class Output(Fields):
     unit: int = Field(1000, ge=1, le=100_000, description="records a unit, at most: fewer where media are large")
 
 
-class GritRecipe(_Fields):
+class _Recipe(Fields):
+    """What every recipe holds."""
+
+    name: str | None = running(None, description="the dataset's name; the recipe's file name where it is not given")
+    seed: int = 0
+    parser: str | None = model_name(
+        None,
+        running=True,
+        description="an installed spaCy pipeline (en_core_web_sm, en_core_web_trf) or a path; else ours",
+    )
+    output: Output = Output()
+    max_failed: float = running(0.05, ge=0, le=1, description="share of failed records that stops the build")
+
+
+class GritRecipe(_Recipe):
     """GrIT (Kosmos-2): noun chunks of a caption, boxes for them, and the referring expressions that they grow into."""
 
     kind: Literal["grit"]
-    name: str | None = _running(None, description="the dataset's name; the recipe's file name where it is not given")
-    seed: int = 0
-    source: CocoSource
-    parser: str | None = Field(
-        None,
-        json_schema_extra={"running": True, "model": True},
-        description="an installed spaCy pipeline (en_core_web_sm, en_core_web_trf) or a path; ours where not given",
-    )
+    source: GritSource
     abstract_nouns: list[str] = Field(
         default_factory=list, description="nouns dropped beside the list of Kosmos-2's author, which always holds"
     )
@@ -75,15 +71,6 @@ class GritRecipe(_Fields):
     nms_iou: float = Field(0.5, ge=0, le=1, description="boxes that overlap more are one; unpublished, our choice")
     min_score: float = Field(0.65, ge=0, le=1, description="boxes must score more (Kosmos-2, section 2)")
     tokens: Tokens = Tokens()
-    output: Output = Output()
-    max_failed: float = _running(0.05, ge=0, le=1, description="share of failed records that stops the build")
-
-    @field_validator("seed", "caption_max_chars", "nms_iou", "min_score", "max_failed", mode="before")
-    @classmethod
-    def _no_boolean(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # YAML reads yes and no so
-            raise ValueError("must be a number")
-        return value
 
     @field_validator("abstract_nouns")
     @classmethod
@@ -91,9 +78,32 @@ class GritRecipe(_Fields):
         return sorted({noun.strip().lower() for noun in nouns})
 
 
-Recipe = GritRecipe
+class PairsRecipe(_Recipe):
+    """Pairs filtered by rules and by CLIP, as LAION and DataComp were."""
 
-KINDS: dict[str, type[Recipe]] = {"grit": GritRecipe}
+    kind: Literal["pairs"]
+    source: PairSource
+    rules: Rules = Rules()
+    clip: Clip | None = Field(None, description="without it, rules alone decide")
+
+    @model_validator(mode="after")
+    def _language_is_known(self) -> PairsRecipe:
+        if self.clip and self.clip.min_score_by_language and not self.rules.languages:
+            raise ValueError("clip.min_score_by_language: needs rules.languages, which tells each caption's language")
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_known(self) -> PairsRecipe:
+        if self.clip and self.clip.mask_text and not getattr(self.source, "text_boxes", None):
+            raise ValueError("clip.mask_text: needs source.text_boxes, the column that tells where text is")
+        if self.clip and self.clip.min_score_masked is not None and not self.clip.mask_text:
+            raise ValueError("clip.min_score_masked: needs clip.mask_text: true")
+        return self
+
+
+Recipe = GritRecipe | PairsRecipe
+
+KINDS: dict[str, type[GritRecipe] | type[PairsRecipe]] = {"grit": GritRecipe, "pairs": PairsRecipe}
 """The recipe of each `kind`."""
 
 
@@ -101,9 +111,16 @@ def content(recipe: BaseModel) -> dict[str, Any]:
     """The recipe's content fields alone, as plain JSON values: what is hashed and guarded on resume."""
     kept: dict[str, Any] = {}
     for name, field in type(recipe).model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("running"):
+        if marked(field, "running"):
             continue
         value = getattr(recipe, name)
-        kept[name] = content(value) if isinstance(value, BaseModel) else value
+        if marked(field, "model") and isinstance(value, str) and Path(value).is_absolute():
+            value = None  # where it lies is nothing; the digest of what lies there is guarded
+        kept[name] = _plain(value)
     return kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return content(value)
+    return [_plain(item) for item in value] if isinstance(value, list) else value

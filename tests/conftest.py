@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from builders.step import Services
+from builders.torchvision_fix import complete_torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,24 +50,5 @@ def shipped_parser() -> Path:
 @pytest.fixture(scope="session")
 def kosmos2() -> ModuleType:
     """transformers' own Kosmos-2 code, the judge of our text."""
-    _complete_torchvision()
+    complete_torchvision()
     return importlib.import_module("transformers.models.kosmos2.processing_kosmos2")
-
-
-_registered: list[Any] = []
-
-
-def _complete_torchvision() -> None:
-    """Beside a CPU-only torch, torchvision's library cannot load and its import fails for want of two schemas."""
-    import torch
-
-    found = importlib.util.find_spec("torchvision")
-    if found is None or found.origin is None or hasattr(torch.ops.torchvision, "nms"):
-        return
-    try:
-        ctypes.CDLL(str(Path(found.origin).with_name("_C.so")))
-    except OSError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _registered.append(library)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from builders.shards.query import connect
 from builders.shards.store import Store
@@ -33,18 +33,26 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """The key and the grounded caption."""
-        return f"{self.key}  {self.record['grounded_caption']}"
+        """The key, and the grounded caption or the caption with its score."""
+        return f"{self.key}  {self.record.get('grounded_caption') or self.record['caption']}{self.score}"
+
+    @property
+    def score(self) -> str:
+        """The CLIP score, where there is one."""
+        score = self.record.get("clip_score")
+        return "" if score is None else f"  ({score:.3f})"
 
 
 def pick(store: Store, count: int) -> list[Shown]:
     """Up to `count` samples, one a photo first, evenly over the dataset; the same ones each time."""
-    rows = (
-        connect(store)
-        .sql(
-            f"""
+    connection = connect(store)
+    columns = connection.sql("select * from samples limit 0").columns
+    first = "n_phrases desc, key" if "n_phrases" in columns else "key"
+    rows = connection.sql(
+        f"""
             with numbered as (
-                select *, row_number() over (partition by image_file order by n_phrases desc, key) as turn from samples
+                select *, row_number() over (partition by coalesce(image_file, key) order by {first}) as turn
+                from samples
             ), ordered as (
                 select *, row_number() over (order by turn, key) - 1 as place, sum((turn = 1)::int) over () as photos
                 from numbered
@@ -53,9 +61,7 @@ def pick(store: Store, count: int) -> list[Shown]:
             where place < {count} or photos > {count} and turn = 1
             order by place
             """
-        )
-        .fetchall()
-    )
+    ).fetchall()
     step = max(1, len(rows) // count)
     return [_read(store, *row) for row in rows[::step][:count]]
 
@@ -88,15 +94,15 @@ def draw_sheet(samples: list[Shown], path: Path) -> None:
 
 def _tile(sample: Shown) -> Image.Image:
     font = ImageFont.load_default(15)
-    photo = Image.open(io.BytesIO(sample.image)).convert("RGB")
-    photo.thumbnail(_PHOTO)
+    photo = ImageOps.contain(Image.open(io.BytesIO(sample.image)).convert("RGB"), _PHOTO)
     draw = ImageDraw.Draw(photo)
-    for i, phrase in enumerate(sample.record["phrases"]):
+    phrases = sample.record.get("phrases", [])
+    for i, phrase in enumerate(phrases):
         for x1, y1, x2, y2 in phrase["boxes"]:
             left, top = x1 * photo.width, y1 * photo.height
             box = (left, top, max(left, x2 * photo.width - 1), max(top, y2 * photo.height - 1))
             draw.rectangle(box, outline=COLOURS[i % len(COLOURS)], width=3)
-    for i, phrase in enumerate(sample.record["phrases"]):
+    for i, phrase in enumerate(phrases):
         x1, y1, *_ = phrase["boxes"][0]
         _label(draw, (x1 * photo.width, y1 * photo.height), str(i + 1), COLOURS[i % len(COLOURS)], font)
     words = _coloured_words(sample.record)
@@ -111,7 +117,7 @@ def _tile(sample: Shown) -> Image.Image:
             draw.text((x, y), word, fill=colour, font=font)
             x += draw.textlength(word, font=font)
         y += _LINE
-    draw.text((0, y), sample.key, fill="#888888", font=ImageFont.load_default(12))
+    draw.text((0, y), f"{sample.key}{sample.score}", fill="#888888", font=ImageFont.load_default(12))
     return tile
 
 
@@ -124,7 +130,7 @@ def _label(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour
 def _coloured_words(record: dict[str, Any]) -> list[tuple[str, str]]:
     """The caption's words, each with the space after it; those of a phrase in its colour, its number before them."""
     parts, done = [], 0
-    for i, phrase in enumerate(record["phrases"]):
+    for i, phrase in enumerate(record.get("phrases", [])):
         parts.append((record["caption"][done : phrase["start"]], "black"))
         parts.append((f"{i + 1}: {phrase['text']}", COLOURS[i % len(COLOURS)]))
         done = phrase["end"]

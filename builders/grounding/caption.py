@@ -1,4 +1,4 @@
-"""The caption as text that can be grounded."""
+"""The caption as text that a sample can hold."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from builders.step import Record, Rejected, Result, Services
 
 @dataclass
 class CheckCaption:
-    """Adds `caption`: the source's, without the white space around it. Every offset counts characters of this text."""
+    """Adds `caption`: the source's, without the white space around it. Every offset counts characters of this text.
+
+    `grounded`: it will carry tokens such as `<phrase>`, so that "<" in it would mislead readers.
+    """
 
     max_chars: int
+    grounded: bool = False
     name: ClassVar = "check_caption"
     reads: ClassVar = ("_caption", "_problem")
     adds: ClassVar = {"caption": pa.string()}
@@ -38,6 +42,6 @@ class CheckCaption:
         control = next((c for c in caption if unicodedata.category(c) == "Cc" and c not in "\n\t\r"), None)
         if control is not None:
             return Rejected("control_character", f"U+{ord(control):04X} at character {caption.index(control)}")
-        if "<" in caption:
+        if self.grounded and "<" in caption:
             return Rejected("markup", f"'<' at character {caption.index('<')}: readers would take it for a token")
         return {"caption": caption}

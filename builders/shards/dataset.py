@@ -11,14 +11,14 @@ from itertools import groupby
 from typing import Any
 
 from builders.shards.store import Store
-from builders.shards.unit import index_path, marker_path, rejects_path, shard_path, unit_of
+from builders.shards.unit import embeddings_path, index_path, marker_path, rejects_path, shard_path, unit_of
 from schemas.errors import BuildError, UserError
 from schemas.manifest import FORMAT, UnitMarker
 
 CLAIM = "build.json"
 MANIFEST = "manifest.json"
 CARD = "README.md"
-_FOLDERS = ("data", "index", "rejects", "units", "retired")
+_FOLDERS = ("data", "index", "rejects", "embeddings", "units", "retired")
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,6 @@ def dataset_digest(markers: Sequence[UnitMarker]) -> str:
     return hashlib.sha256("\n".join(shards).encode()).hexdigest()
 
 
-def expected_files(unit: int) -> tuple[str, str, str, str]:
+def expected_files(unit: int) -> tuple[str, ...]:
     """The paths that a unit may occupy."""
-    return shard_path(unit), index_path(unit), rejects_path(unit), marker_path(unit)
+    return shard_path(unit), index_path(unit), rejects_path(unit), embeddings_path(unit), marker_path(unit)

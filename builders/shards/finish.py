@@ -19,7 +19,7 @@ DECISIVE = ("gristmill", "spacy", "pillow", "pyarrow")
 _TOLD = ("ray", "numpy", "torch", "duckdb", "webdataset")
 
 
-def versions(names: Sequence[str] = DECISIVE) -> dict[str, str]:
+def versions(names: Sequence[str]) -> dict[str, str]:
     """Installed versions, and Python's."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in names:
@@ -54,7 +54,7 @@ def finish(
         "inputs": dict(facts),
         "recipe": dict(recipe),
         "content": dict(claim.content),
-        "versions": versions((*DECISIVE, *_TOLD)),
+        "versions": {**claim.content.get("versions", {}), **versions((*DECISIVE, *_TOLD))},
         "exceptions": [
             {"unit": old.unit, "what": "built again by --retry-failed", "old_shard": old.shard and old.shard.sha256}
             for old in retired(store)

@@ -19,8 +19,9 @@ _MODE_OWNER = b"0000644\0" + b"0000000\0" * 2
 _MTIME = b"\0" + b"00000000000\0"
 _TAIL = (b"0" + b"\0" * 100 + b"ustar\00000").ljust(BLOCK - 156, b"\0")
 _CONSTANT_SUM = sum(_MODE_OWNER) + sum(_MTIME) + sum(_TAIL) + 8 * ord(" ")
+_ZEROS = b"\0" * BLOCK
 _SMALL = 1 << 16
-"""Bytes up to which a payload is copied to go out in one piece with its header."""
+"""Bytes up to which a payload is copied, to go out in one piece with what stands before it."""
 
 
 class Sha256Writer:
@@ -67,27 +68,37 @@ class TarWriter:
 
     def __init__(self, file: Sha256Writer) -> None:
         self._file = file
-        self._padding = b""
-
-    @property
-    def offset(self) -> int:
+        self._small: list[bytes | memoryview] = []
+        self._waiting = 0
+        self.offset = file.size
         """Where the next member's header starts, in bytes."""
-        return self._file.size + len(self._padding)
 
     def add(self, name: str, data: bytes | memoryview) -> Member:
         """Append one regular file."""
         size = len(data)
-        head = self._padding + header(name.encode("utf-8"), size)
-        offset = self._file.size + len(head)
+        head, offset = header(name.encode("utf-8"), size), self.offset + BLOCK
+        padding = -size % BLOCK
         if size <= _SMALL:
-            self._file.write(b"".join((head, data)))
+            self._wait(head, data, _ZEROS[:padding])
         else:
-            self._file.write(head)
+            self._wait(head)
+            self._flush()
             self._file.write(data)
-        self._padding = b"\0" * (-size % BLOCK)
+            self._wait(_ZEROS[:padding])
+        self.offset = offset + size + padding
         return Member(name, offset, size)
 
     def close(self) -> None:
         """Write the end-of-archive mark: two empty blocks."""
-        self._file.write(self._padding + b"\0" * (2 * BLOCK))
-        self._padding = b""
+        self._wait(_ZEROS, _ZEROS)
+        self._flush()
+
+    def _wait(self, *parts: bytes | memoryview) -> None:
+        self._small += parts
+        self._waiting += sum(map(len, parts))
+        if self._waiting > _SMALL:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write(b"".join(self._small))
+        self._small, self._waiting = [], 0

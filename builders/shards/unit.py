@@ -33,10 +33,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a unit writes: the members of a sample in order, and the columns whose sums stand in the marker."""
+    """What a unit writes: the members of a sample in order, the columns whose sums stand in the marker, and those
+    (embeddings) that stand in a table beside the index."""
 
     members: tuple[Member, ...]
     tallies: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def shard_path(unit: int) -> str:
@@ -49,6 +51,10 @@ def index_path(unit: int) -> str:
 
 def rejects_path(unit: int) -> str:
     return f"rejects/{unit:06d}.parquet"
+
+
+def embeddings_path(unit: int) -> str:
+    return f"embeddings/{unit:06d}.parquet"
 
 
 def marker_path(unit: int) -> str:
@@ -85,6 +91,9 @@ def commit_unit(
     shard, places = _write_shard(store, unit, kept, samples, positions, layout)
     index = _write_table(store, index_path(unit), _index(kept, places))
     rejects = _write_table(store, rejects_path(unit), _rejects(table))
+    embeddings = None
+    if layout.beside:
+        embeddings = _write_table(store, embeddings_path(unit), kept.select([rows.KEY, *layout.beside]))
     tallies = {name: pc.sum(table[name]).as_py() or 0 for name in layout.tallies}
     marker = UnitMarker(
         unit,
@@ -94,6 +103,7 @@ def commit_unit(
         shard,
         index,
         rejects,
+        embeddings,
         tallies,
         payloads,
         {k: round(v, 3) for k, v in seconds.items()},

@@ -96,7 +96,7 @@ def _check_card(store: Store, manifest: dict[str, Any], report: Report) -> None:
 
 def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[str]:
     whole = True
-    for file in (marker.shard, marker.index, marker.rejects):
+    for file in (marker.shard, marker.index, marker.rejects, marker.embeddings):
         problem = file and _check_file(store, file)
         if problem:
             whole = False
@@ -173,7 +173,7 @@ def _check_member(tar: IO[bytes], key: str, member: dict[str, Any]) -> str | Non
 
 def _note_strays(store: Store, markers: list[UnitMarker], report: Report) -> None:
     ours = {path for marker in markers for path in expected_files(marker.unit)}
-    for folder in ("data", "index", "rejects", "units"):
+    for folder in ("data", "index", "rejects", "embeddings", "units"):
         strays = [path for path in store.list(folder) if path not in ours]
         if strays and folder == "data":
             report.problem(f"{len(strays)} tars belong to no unit, but a trainer would read them: {strays[0]}…")

@@ -22,7 +22,7 @@ from builders.sources.cut import cut
 from builders.sources.json_file import load_json
 from builders.uri import local_path
 from schemas.errors import UserError
-from schemas.recipe import CocoSource
+from schemas.sources import CocoSource
 
 PIXEL_BOX = pa.struct(
     [("x", pa.float64()), ("y", pa.float64()), ("w", pa.float64()), ("h", pa.float64())]
@@ -58,6 +58,11 @@ class CocoPairs:
     @property
     def columns(self) -> Mapping[str, pa.DataType]:
         return {**_CAPTION, **_PHOTO}
+
+    @property
+    def synonyms(self) -> Mapping[str, Sequence[str]]:
+        """Further words for the categories: COCO's own are in the words table."""
+        return {}
 
     @property
     def unit_sizes(self) -> Sequence[int]:

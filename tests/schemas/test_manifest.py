@@ -72,7 +72,7 @@ def test_a_marker_is_read_back_as_it_was_written() -> None:
     file = File("data/000000.tar", 1024, "0" * 64)
     for shard in (file, None):
         marker = UnitMarker(
-            0, funnel([("kept", None)]), Funnel(), 1, shard, file, file, {"n_boxes": 2}, "", {"parse": 0.5}
+            0, funnel([("kept", None)]), Funnel(), 1, shard, file, file, shard, {"n_boxes": 2}, "", {"parse": 0.5}
         )
         assert UnitMarker.from_json(json.loads(json.dumps(marker.as_json()))) == marker
 

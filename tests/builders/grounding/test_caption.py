@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builders.grounding.caption import CheckCaption
 from builders.step import Rejected, Result
 
-STEP = CheckCaption(max_chars=1000)
+STEP = CheckCaption(max_chars=1000, grounded=True)
 
 
 def check(caption: str | None, problem: str | None = None) -> Result:
@@ -68,3 +68,8 @@ def test_every_text_is_a_caption_or_has_a_reason(caption: str) -> None:
         assert isinstance(result, dict)
         assert result["caption"] == caption.strip()
         assert "<" not in result["caption"] and "\0" not in result["caption"]
+
+
+def test_a_caption_that_carries_no_tokens_may_hold_markup() -> None:
+    (result,) = CheckCaption(max_chars=1000)([{"_caption": "a <b>dog</b>", "_problem": None}])
+    assert result == {"caption": "a <b>dog</b>"}

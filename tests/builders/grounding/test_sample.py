@@ -184,7 +184,7 @@ def grit(recipe: Recipe, parser: Path, services: Services) -> list[Record]:
     """The samples of a recipe, through the steps of pipelines/grit.py."""
     source = open_coco(recipe.source, 1000)
     steps: list[Step] = [
-        CheckCaption(recipe.caption_max_chars),
+        CheckCaption(recipe.caption_max_chars, grounded=True),
         ReadImage(source.folder),
         PlaceBoxes(),
         NounChunks(parser, recipe.abstract_nouns),

@@ -197,7 +197,7 @@ def grounded(draw: st.DrawFn) -> tuple[str, list[Phrase]]:
         spans.append((len(text), len(text) + len(word)))
         text += word + draw(GAPS)
     text = text[: spans[-1][1]]
-    (checked,) = CheckCaption(1000)([{"_caption": text, "_problem": None}])
+    (checked,) = CheckCaption(1000, grounded=True)([{"_caption": text, "_problem": None}])
     assume(checked == {"caption": text})
     phrases, i = [], 0
     while i < len(spans):

@@ -20,7 +20,7 @@ from builders.sources.coco import CocoPairs, open_coco
 from builders.sources.json_file import load_json
 from builders.step import Rejected
 from schemas.errors import UserError
-from schemas.recipe import CocoSource
+from schemas.sources import CocoSource
 
 PHOTO = {"id": 1, "file_name": "1.jpg", "width": 100, "height": 200}
 CAPTION = {"id": 7, "image_id": 1, "caption": "a dog"}

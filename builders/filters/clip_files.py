@@ -1,0 +1,199 @@
+"""Which open_clip model a recipe means, and where its files lie; found before a build starts.
+
+Nothing is swapped in: a model is named whole (architecture and weights), or there is an error that says what to give.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from builders.filters.clip_image import Preprocess
+from schemas.errors import UserError
+
+HUB = "hf-hub:"
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+_CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
+_CONFIG_MAX = 1_000_000
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """Which model, as the recipe names it.
+
+    model: an architecture of open_clip (`ViT-B-32`), `hf-hub:owner/name`, or a folder that holds one open_clip JSON
+        config (with `model_cfg`, or a bare one) and one safetensors file.
+    pretrained: beside an architecture, a tag (`laion2b_s34b_b79k`) or a file of weights.
+    random_seed: weights drawn at random instead, for tests and benchmarks.
+    """
+
+    model: str
+    pretrained: str | None = None
+    precision: Precision = "fp32"
+    channels_last: bool = True
+    random_seed: int | None = None
+    field: str = "clip"
+    """What the recipe calls it, for errors."""
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """A head's file and the float32 column that its output becomes.
+
+    `activation` stands between its layers, `output` after the last: weights do not tell either.
+    """
+
+    column: str
+    path: str
+    activation: Literal["none", "relu", "gelu"] = "none"
+    output: Literal["none", "sigmoid"] = "none"
+    field: str = "clip.heads"
+    """What the recipe calls it, for errors."""
+
+
+@dataclass(frozen=True)
+class ClipFiles:
+    """What a spec comes to on this machine. `digest_path` is the file or folder that identifies the model."""
+
+    name: str
+    preprocess: Preprocess
+    dim: int
+    weights: str | None
+    digest_path: Path | None
+
+
+def open_clip() -> Any:
+    """The open_clip module, imported here alone: torchvision, which it imports, may have to be completed first."""
+    from builders.torchvision_fix import complete_torchvision
+
+    complete_torchvision()
+    import open_clip as module
+
+    return module
+
+
+def find_clip(spec: ClipSpec) -> ClipFiles:
+    """Finds, and fetches where need be, what the spec names. Raises UserError where it is not there or is not whole."""
+    random, field = spec.random_seed is not None, spec.field
+    if random and spec.pretrained:
+        raise UserError(f"{field}.random_seed: {field}.pretrained names weights already; leave one of them out")
+    if spec.model.startswith(HUB) or Path(spec.model).expanduser().is_dir():
+        if spec.pretrained:
+            raise UserError(f"{field}.pretrained: {spec.model} brings its own weights; leave the field out")
+        return _on_hub(spec) if spec.model.startswith(HUB) else _in_folder(spec, Path(spec.model).expanduser())
+    oc = open_clip()
+    config = oc.get_model_config(spec.model)
+    if config is None:
+        near = difflib.get_close_matches(spec.model, oc.list_models(), 3, 0.4)
+        like = f"; close to it: {', '.join(near)}" if near else ""
+        raise UserError(f"{field}.model: {spec.model!r} is no folder, hub id or architecture of open_clip{like}")
+    if random:
+        return ClipFiles(spec.model, preprocess_of(config, {}), config["embed_dim"], None, None)
+    if not spec.pretrained:
+        tags = ", ".join(oc.list_pretrained_tags_by_model(spec.model)[:5]) or "none known"
+        raise UserError(f"{field}.pretrained: {spec.model} needs weights: a file, or a tag ({tags})")
+    tag = oc.get_pretrained_cfg(spec.model, spec.pretrained)
+    if not tag:
+        path = _weights_file(spec, Path(spec.pretrained).expanduser())
+        return ClipFiles(spec.model, preprocess_of(config, {}), config["embed_dim"], str(path), path)
+    if bool(tag.get("quick_gelu")) != bool(config.get("quick_gelu")):
+        other = f"{spec.model}-quickgelu" if tag.get("quick_gelu") else spec.model.removesuffix("-quickgelu")
+        raise UserError(f"{field}.model: {spec.pretrained} was trained with another GELU; name {other}")
+    path = Path(_fetched(spec, "pretrained", lambda: oc.download_pretrained(tag)))
+    return ClipFiles(spec.model, preprocess_of(config, tag), config["embed_dim"], spec.pretrained, path)
+
+
+def _fetched(spec: ClipSpec, part: str, fetch: Callable[[], str]) -> str:
+    try:
+        return fetch()
+    except Exception as error:  # the hub's client, urllib and open_clip raise whatever they like
+        what = spec.model if part == "model" else f"{spec.model} {spec.pretrained}"
+        raise UserError(
+            f"{spec.field}.{part}: {what} could not be fetched ({first_line(error)}); "
+            "check its name and the network, or fetch it elsewhere and give a local folder or file"
+        ) from None
+
+
+def _on_hub(spec: ClipSpec) -> ClipFiles:
+    open_clip()
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    repo = spec.model.removeprefix(HUB)
+    path = Path(_fetched(spec, "model", lambda: download_pretrained_from_hf(repo, filename=CONFIG)))
+    config, preprocess = _read_config(spec, path)
+    if spec.random_seed is not None:
+        raise UserError(f"{spec.field}.random_seed: needs an architecture or a folder, not {spec.model}")
+    weights = Path(_fetched(spec, "model", lambda: download_pretrained_from_hf(repo)))
+    return ClipFiles(spec.model, preprocess_of(config, preprocess), config["embed_dim"], None, weights)
+
+
+def _in_folder(spec: ClipSpec, folder: Path) -> ClipFiles:
+    configs = [folder / CONFIG] if (folder / CONFIG).is_file() else sorted(folder.glob("*.json"))
+    configs = [path for path in configs if path.name == CONFIG or _read_json(spec, path).keys() >= _CONFIG_KEYS]
+    if len(configs) != 1:
+        raise UserError(f"{spec.field}.model: {folder} holds {len(configs)} open_clip configs; it needs one, {CONFIG}")
+    config, preprocess = _read_config(spec, configs[0])
+    weights = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    chosen = [p for p in weights if p.name == WEIGHTS] or [p for p in weights if p.suffix == ".safetensors"]
+    if spec.random_seed is None and (not chosen or (len(weights) > 1 and chosen[0].name != WEIGHTS)):
+        found = ", ".join(path.name for path in weights) or "none"
+        raise UserError(f"{spec.field}.model: {folder} needs one safetensors file of weights, {WEIGHTS}; found {found}")
+    facts = preprocess_of(config, preprocess), config["embed_dim"]
+    drawn = spec.random_seed is not None
+    if "model_cfg" in _read_json(spec, configs[0]):
+        return ClipFiles(f"local-dir:{folder}", *facts, None, None if drawn else folder)
+    oc = open_clip()
+    name = configs[0].stem
+    if oc.get_model_config(name) not in (None, config):
+        raise UserError(f"{spec.field}.model: {configs[0]} has the name of another architecture; rename the file")
+    oc.add_model_config(configs[0])
+    return ClipFiles(name, *facts, None if drawn else str(chosen[0]), None if drawn else folder)
+
+
+def _read_json(spec: ClipSpec, path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _CONFIG_MAX:
+            raise ValueError(f"over {_CONFIG_MAX:,} bytes")
+        read = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{spec.field}.model: {path} is no JSON config: {first_line(error)}") from None
+    return read if isinstance(read, dict) else {}
+
+
+def _read_config(spec: ClipSpec, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    read = _read_json(spec, path)
+    config = read.get("model_cfg", read)
+    if not isinstance(config, dict) or not config.keys() >= _CONFIG_KEYS:
+        raise UserError(f"{spec.field}.model: {path} lacks one of {', '.join(sorted(_CONFIG_KEYS))}")
+    return config, read.get("preprocess_cfg", {})
+
+
+def preprocess_of(config: dict[str, Any], overlay: dict[str, Any]) -> Preprocess:
+    """As open_clip puts it together: the tag's or config's fields, but always the size that the model has."""
+    size = config["vision_cfg"].get("image_size", 224)
+    high, wide = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    known = {name: overlay.get(name) for name in ("mean", "std", "interpolation", "resize_mode", "fill_color")}
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items() if v is not None}
+    return Preprocess(size=(high, wide), **given)
+
+
+def _weights_file(spec: ClipSpec, path: Path) -> Path:
+    if not path.is_file():
+        tags = ", ".join(open_clip().list_pretrained_tags_by_model(spec.model)) or "none"
+        raise UserError(f"{spec.field}.pretrained: {spec.pretrained!r} is neither a file nor a tag; tags: {tags}")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{spec.field}.pretrained: {path.name} is none of {', '.join(SUFFIXES)}")
+    return path
+
+
+def first_line(error: Exception) -> str:
+    """What a library said, fit for one line of our own."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -1,0 +1,91 @@
+"""Which source reads the pairs at a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builders.sources.pairs import Pairs
+from builders.sources.pairs_folder import open_folder
+from builders.sources.pairs_parquet import open_parquet
+from builders.sources.pairs_tar import IMAGE, open_tars
+from builders.sources.pairs_text import open_text
+from builders.uri import local_path
+from schemas.errors import UserError
+from schemas.pairs import PairsKind, PairsSource
+
+_BY_NAME: dict[str, PairsKind] = {
+    ".tar": "webdataset",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    **{f".{extension}": "folder" for extension in IMAGE},
+}
+_PACKED = (".gz", ".tgz", ".zst", ".bz2", ".xz", ".zip")
+_TABLES = ("parquet", "jsonl", "csv")
+_OF_KIND = {"images": _TABLES, "image": _TABLES, "key": _TABLES, "captions": ("folder",)}
+"""Fields that only some kinds have."""
+
+
+def open_pairs(source: PairsSource, unit: int) -> Pairs:
+    """List the inputs at `source.path`, in units of at most `unit`. Raises UserError for what cannot be read."""
+    path = local_path(source.path, "source.path")
+    try:
+        pairs = _open(source, path, unit)
+    except OSError as error:
+        raise UserError(f"source.path: {error.filename or path}: {error.strerror or error}") from None
+    if not pairs.listing.num_rows:
+        raise UserError(f"source.path: {path} holds no pair, so there is nothing to build")
+    return pairs
+
+
+def _open(source: PairsSource, path: Path, unit: int) -> Pairs:
+    if not path.exists():
+        raise UserError(f"source.path: {path} is not there")
+    if not path.is_dir() and not path.is_file():
+        raise UserError(f"source.path: {path} is neither a file nor a folder")
+    if all((path / name).exists() for name in ("manifest.json", "units", "data")):
+        path = path / "data"  # a dataset that gristmill built and finished
+    kind = source.kind or _detect(path)
+    for field, kinds in _OF_KIND.items():
+        if getattr(source, field) is not None and kind not in kinds:
+            raise UserError(f"source.{field}: a source of kind {kind} has no such field; leave it out")
+    if kind == "folder":
+        if not path.is_dir():
+            raise UserError(f"source.path: {path} is not a folder")
+        return open_folder(source, path, unit)
+    files = _files(path, kind)
+    if kind == "webdataset":
+        return open_tars(source, files, unit)
+    return open_parquet(source, files, unit) if kind == "parquet" else open_text(source, files, kind, unit)
+
+
+def _detect(path: Path) -> PairsKind:
+    names = [path.name] if path.is_file() else sorted(entry.name for entry in path.iterdir())
+    suffixes = {Path(name).suffix.lower() for name in names}
+    kinds = sorted({_BY_NAME[suffix] for suffix in suffixes if suffix in _BY_NAME})
+    if len(kinds) > 1:
+        raise UserError(f"source.path: {path} holds several kinds ({', '.join(kinds)}); give source.kind")
+    if kinds and (path.is_dir() or kinds[0] != "folder"):
+        return kinds[0]
+    packed = sorted(suffixes.intersection(_PACKED))
+    if packed:
+        raise UserError(f"source.path: {path} is packed ({packed[0]}), so it cannot be read at offsets; unpack it")
+    if path.is_dir() and any(file.suffix.lower().lstrip(".") in IMAGE for file in path.rglob("*")):
+        return "folder"
+    told = "holds neither tars, tables nor images" if path.is_dir() else "is of no known kind"
+    raise UserError(f"source.path: {path} {told}; give source.kind or another path")
+
+
+def _files(path: Path, kind: PairsKind) -> list[Path]:
+    """The files of a kind in a folder, by name; one that is given by itself may have any name."""
+    if path.is_file():
+        return [path]
+    found = sorted(p for p in path.iterdir() if _BY_NAME.get(p.suffix.lower()) == kind)
+    if not found:
+        raise UserError(f"source.path: {path} holds no {kind} file")
+    odd = next((p for p in found if not p.is_file()), None)
+    if odd:
+        raise UserError(f"source.path: {odd} is no regular file")
+    return found

@@ -1,0 +1,196 @@
+"""Parquet tables of pairs: images as paths, bytes, or Hugging Face's struct{bytes, path}."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builders.sources.pairs import Listed, Pairs, check_unchanged, finish, text
+from builders.sources.pairs_table import carried, files_of, folder_of, pair_of, roles_of
+from builders.step import Record
+from schemas.errors import UserError
+from schemas.pairs import PairsSource
+
+BATCH = 64
+"""Rows of a Parquet file that are decoded at once: a row group may be larger than memory."""
+
+
+@dataclass(frozen=True)
+class LoadParquet:
+    """Reads the rows of row groups that are listed. Raises BuildError where a file is not as it was listed."""
+
+    files: tuple[Path, ...]
+    sizes: tuple[int, ...]
+    roles: Mapping[str, str]
+    extra: Mapping[str, pa.DataType]
+
+    def __call__(self, listed: pa.Table) -> list[Record]:
+        found: list[Record] = []
+        places = list(zip(listed["file"].to_pylist(), listed["group"].to_pylist(), strict=True))
+        used = sorted({file for file, _ in places})
+        check_unchanged([self.files[i] for i in used], [self.sizes[i] for i in used])
+        at = 0
+        while at < len(places):
+            end = next((i for i in range(at, len(places)) if places[i] != places[at]), len(places))
+            found += self._rows(*places[at], listed["row"][at].as_py(), end - at)
+            at = end
+        return found
+
+    def _rows(self, file: int, group: int, start: int, count: int) -> list[Record]:
+        found: list[Record] = []
+        columns = [*self.roles.values(), *self.extra]
+        try:
+            with pq.ParquetFile(self.files[file], buffer_size=1 << 20) as parquet:
+                at = 0
+                for batch in parquet.iter_batches(BATCH, row_groups=[group], columns=columns):
+                    low, high = max(start - at, 0), min(start + count - at, batch.num_rows)
+                    if low < high:
+                        found += [self._record(row) for row in batch.slice(low, high - low).to_pylist()]
+                    at += batch.num_rows
+                    if at >= start + count:
+                        break
+            why = "it ends too early"
+        except (pa.ArrowException, OSError, ValueError) as error:
+            why = " ".join(str(error).split())
+        broken = f"broken_table: {self.files[file].name}, row group {group}: {why}"
+        return found + [{"_problem": broken} for _ in range(count - len(found))]
+
+    def _record(self, row: Mapping[str, Any]) -> Record:
+        record = pair_of(row, self.roles)
+        for name, kind in self.extra.items():
+            record[carried(name)] = text(row[name]) if kind == pa.string() else row[name]
+        return record
+
+
+def open_parquet(source: PairsSource, files: list[Path], unit: int) -> Pairs:
+    """List the rows of Parquet files from their footers and their columns of keys and image paths."""
+    whole = hashlib.sha256()
+    roles: dict[str, str] = {}
+    extra: dict[str, pa.DataType] = {}
+    keys: list[str | None] = []
+    names: list[str | None] = []
+    groups: list[tuple[int, int, int, int]] = []
+    for number, path in enumerate(files):
+        try:
+            with pq.ParquetFile(path) as parquet:
+                schema, footer = parquet.schema_arrow, parquet.metadata
+                if not number:
+                    roles = _roles(source, schema, path)
+                    carry = {f.name: _kind(f.type) for f in schema if f.name not in roles.values()}
+                    extra = {name: kind for name, kind in carry.items() if kind is not None}
+                _check_same(schema, roles, extra, path, files[0])
+                whole.update(f"{path.stat().st_size}\0".encode() + _footer(path))
+                groups += [(number, group, *counted) for group, counted in enumerate(_groups(path, footer))]
+                keys += [text(key) for key in _column(parquet, roles["key"])] if "key" in roles else []
+                names += _paths(parquet, roles["image"])
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"source.path: {path}: cannot be read as Parquet: {' '.join(str(error).split())}") from None
+    most = min(len(names), source.limit or len(names))
+    folder = folder_of(source, files[0])
+    inputs = files_of(folder, names[:most])
+    counts = [rows for _, _, rows, _ in groups]
+    file, group, bytes_a_row = (np.repeat([one[i] for one in groups], counts)[:most] for i in (0, 1, 3))
+    listed = Listed(
+        keys=keys[:most] if "key" in roles else [f"{i:09d}" for i in range(most)],
+        columns={
+            "file": pa.array(file, pa.int32()),
+            "group": pa.array(group, pa.int32()),
+            "row": pa.array(np.concatenate([np.arange(rows) for rows in [0, *counts]])[:most], pa.int64()),
+        },
+        problems=[None] * most,
+        media=[size + ((one and one[1]) or 0) for size, one in zip(bytes_a_row.tolist(), inputs, strict=True)],
+        files=inputs if any(inputs) else None,
+        sha256={"source.path": whole.hexdigest()},
+        told={"tables": len(files)},
+    )
+    sizes = tuple(path.stat().st_size for path in files)
+    load = LoadParquet(tuple(files), sizes, {role: name for role, name in roles.items() if role != "key"}, extra)
+    return finish(listed, folder, load, unit, {carried(name): kind for name, kind in extra.items()})
+
+
+def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
+    """Rows of each row group, and the bytes that one takes; ValueError where no such file can hold them."""
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+    rows = [group.num_rows for group in groups]
+    if min(rows, default=0) < 0 or sum(rows) != footer.num_rows or sum(rows) > 8 * path.stat().st_size:
+        raise ValueError(f"its footer tells of {footer.num_rows:,} rows, which cannot be")
+    return [(count, max(group.total_byte_size, 0) // max(count, 1)) for group, count in zip(groups, rows, strict=True)]
+
+
+def _roles(source: PairsSource, schema: pa.Schema, path: Path) -> dict[str, str]:
+    roles = roles_of(source, schema.names, path)
+    caption, image = (schema.field(roles[role]).type for role in ("caption", "image"))
+    if not _is(caption, "string", "null"):
+        raise UserError(f"source.caption: {path.name}: column {roles['caption']!r} is {caption}, but must be text")
+    parts = {f.name: f.type for f in image} if pa.types.is_struct(image) else {"path": image, "bytes": image}
+    path_ok, bytes_ok = _is(parts.get("path"), "string"), _is(parts.get("bytes"), "binary")
+    if not path_ok and not bytes_ok:
+        raise UserError(
+            f"source.image: {path.name}: column {roles['image']!r} is {image}, but must be a path, bytes or "
+            "struct{bytes, path}"
+        )
+    return roles
+
+
+def _is(kind: pa.DataType | None, *wanted: str) -> bool:
+    """Whether a type is, however it is stored, one of "string", "binary", "null"."""
+    if kind is None:
+        return False
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return str(kind).removeprefix("large_").removesuffix("_view").partition("[")[0] in (*wanted,)
+
+
+def _check_same(schema: pa.Schema, roles: Mapping[str, str], extra: Mapping[str, Any], path: Path, first: Path) -> None:
+    lacks = [name for name in (*roles.values(), *extra) if name not in schema.names]
+    other = [name for name, kind in extra.items() if name in schema.names and _kind(schema.field(name).type) != kind]
+    if lacks or other:
+        raise UserError(f"source.path: {path}: column {(lacks + other)[0]!r} is not as in {first.name}")
+
+
+def _column(parquet: pq.ParquetFile, name: str) -> list[Any]:
+    values: list[Any] = parquet.read(columns=[name]).column(0).to_pylist()
+    if len(values) != parquet.metadata.num_rows:
+        raise ValueError(f"column {name!r} has {len(values):,} rows, the footer {parquet.metadata.num_rows:,}")
+    return values
+
+
+def _paths(parquet: pq.ParquetFile, image: str) -> list[str | None]:
+    """The file that each row names, for a struct beside its bytes too.
+
+    Whether its bytes are null stands in the column's metadata, but pyarrow 26 aborts the process on damaged ones.
+    """
+    kind = parquet.schema_arrow.field(image).type
+    if _is(kind, "string"):
+        return _column(parquet, image)
+    if pa.types.is_struct(kind) and _is({f.name: f.type for f in kind}.get("path"), "string"):
+        return [value and value["path"] for value in _column(parquet, f"{image}.path")]
+    return [None] * parquet.metadata.num_rows
+
+
+def _footer(path: Path) -> bytes:
+    """The Parquet footer: 4 bytes of its length stand before the last 4 of the file."""
+    with path.open("rb") as file:
+        file.seek(-8, 2)
+        size = int.from_bytes(file.read(4), "little")
+        file.seek(-(8 + size), 2)
+        return file.read()
+
+
+def _kind(kind: pa.DataType) -> pa.DataType | None:
+    """The type that a scalar column travels as; None for media and nested ones, which do not."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_boolean(kind) or pa.types.is_uint64(kind):
+        return kind
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    return None if pa.types.is_nested(kind) or _is(kind, "binary", "fixed_size_binary", "null") else pa.string()

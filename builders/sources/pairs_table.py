@@ -1,0 +1,69 @@
+"""What all tables of pairs have in common: which column is which, and what a row tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from builders.sources.pairs import as_caption, outside, text
+from builders.step import Record
+from builders.uri import local_path
+from schemas.errors import UserError
+from schemas.pairs import USUAL, PairsSource, named
+
+
+def carried(name: str) -> str:
+    """The name under which a table's further column travels; no step's column begins so."""
+    return f"source_{name}"
+
+
+def roles_of(source: PairsSource, names: Sequence[str], path: Path) -> dict[str, str]:
+    """Which column is which. Raises UserError where one that is named or needed is not there."""
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise UserError(f"source.path: {path}: two columns are named {twice!r}; rename one")
+    roles: dict[str, str] = {}
+    for role in USUAL:
+        wanted = named(source, role)
+        hit = next((name for name in wanted if name in names), None)
+        if hit is not None:
+            roles[role] = hit
+        elif getattr(source, role) or role in ("caption", "image"):
+            shown = ", ".join(names[:20]) or "none"
+            raise UserError(
+                f"source.{role}: {path.name} has no column {wanted[0]!r}; set source.{role}; it has: {shown}"
+            )
+    return roles
+
+
+def pair_of(row: Mapping[str, Any], roles: Mapping[str, str]) -> Record:
+    """The columns of PAIR that a table's row tells, `key` aside."""
+    image: Any = row.get(roles["image"])
+    data, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, image)
+    record: Record = {name: text(row.get(roles[name])) if name in roles else None for name in ("url", "license")}
+    record["_bytes"] = data if isinstance(data, bytes) else None
+    record["image_file"] = text(path) if isinstance(path, str) else None
+    record |= as_caption(row.get(roles["caption"]))
+    if image is not None and not isinstance(image, dict | str | bytes):
+        record["_problem"] = f"no_image: it is {repr(image)[:80]}"
+    return record
+
+
+def folder_of(source: PairsSource, path: Path) -> Path:
+    folder = local_path(source.images, "source.images") if source.images else path.parent
+    if not folder.is_dir():
+        raise UserError(f"source.images: {folder} is not a folder")
+    return folder
+
+
+def files_of(folder: Path, names: Sequence[str | None]) -> list[tuple[str, int | None] | None]:
+    """Name and size in bytes (None: missing) of each file that a row names."""
+    sizes: dict[str, int | None] = {}
+    for name in names:
+        if name and name not in sizes:
+            try:
+                sizes[name] = None if outside(name) else (folder / name).stat().st_size
+            except (OSError, ValueError):  # ValueError: a name that no file can have
+                sizes[name] = None
+    return [(name, sizes[name]) if name else None for name in names]

@@ -1,0 +1,82 @@
+"""What fields of a recipe are made of: content or running, paths and models, and choices between kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+
+
+class Fields(BaseModel):
+    """A part of a recipe: unknown fields are refused, yes and no are no numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name:  # YAML reads yes and no so
+            kinds = set(_parts(cls.model_fields[info.field_name].annotation))
+            if bool not in kinds and kinds & {int, float}:
+                raise ValueError("must be a number")
+        return value
+
+
+def running(default: Any = ..., **rules: Any) -> Any:
+    """A field that may change between runs of one build."""
+    return Field(default, json_schema_extra={"running": True}, **rules)
+
+
+def location(default: Any = ..., **rules: Any) -> Any:
+    """A path or URI: where content lies, not what it is; the content's own digest is guarded instead."""
+    return Field(default, json_schema_extra={"running": True, "location": True}, **rules)
+
+
+def model_name(default: Any = ..., *, running: bool = False, **rules: Any) -> Any:
+    """A model's name, which is content, or its path, which is not: its own digest is guarded beside.
+
+    `running`: the digest alone is guarded, so that equal models may be named differently.
+    """
+    return Field(default, json_schema_extra={"model": True, "running": running}, **rules)
+
+
+def marked(field: FieldInfo, mark: str) -> bool:
+    """Whether a field carries one of the marks "running", "location" and "model"."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get(mark))
+
+
+def by_kind(*models: type[Fields]) -> Callable[[Any], str | None]:
+    """For pydantic's Discriminator: the class (by name, its Tag) that a mapping's `kind` chooses; the first without."""
+
+    def choose(value: Any) -> str | None:
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+        if kind is None:
+            return models[0].__name__
+        return next((model.__name__ for model in models if kind in kinds_of(model)), None)
+
+    return choose
+
+
+def kinds_of(model: type[BaseModel]) -> list[str]:
+    """The values of `kind` that choose a class; none where it has no such field."""
+    field = model.model_fields.get("kind")
+    return [part for part in _parts(field.annotation) if isinstance(part, str)] if field else []
+
+
+def nested(annotation: Any) -> list[type[BaseModel]]:
+    """The classes that a field may hold: itself, in a choice, or in a list."""
+    return [part for part in _parts(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """What a type is made of, down to plain types and the values of a Literal."""
+    if get_origin(annotation) is Annotated:
+        yield from _parts(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType, list, tuple) or get_args(annotation):
+        for part in get_args(annotation):
+            yield from _parts(part)
+    else:
+        yield annotation

@@ -1,0 +1,207 @@
+"""Filtered pairs, whole: from scenes with known truth, and from what lies on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import webdataset
+import yaml
+from safetensors.torch import save_file
+
+from builders.shards.store import Store
+from builders.shards.verify import verify
+from schemas.errors import UserError
+from tests.pipelines.milling import data_files, mill, table
+from tests.tiny_clip import save_clip
+
+SCENES = {"kind": "scenes", "count": 60, "seed": 3, "size": 64}
+NOISE = {"mismatched": 0.2, "one_word": 0.1, "duplicates": 0.1, "corrupt": 0.1, "foreign": 0.1}
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_clip(tmp_path_factory.mktemp("clip")))
+
+
+def write(path: Path, **fields: Any) -> Path:
+    path.write_text(yaml.safe_dump({"kind": "pairs", "source": SCENES, "output": {"unit": 25}, **fields}))
+    return path
+
+
+# -- the truth travels
+
+
+@pytest.mark.ray
+def test_given_scenes_with_noise_then_the_truth_of_every_record_stands_in_index_or_rejects(
+    tmp_path: Path, out: Path
+) -> None:
+    recipe = write(tmp_path / "r.yaml", source={**SCENES, **NOISE}, rules={"languages": ["en"]})
+
+    manifest = mill(recipe, out)
+
+    inputs = manifest["funnel"]["inputs"]
+    assert inputs["total"] == 60 == inputs["kept"] + inputs["rejected"]
+    assert verify(Store(str(out))).problems == []
+    kept, lost = (table(out, view, "key", "truth_kind", "truth_language") for view in ("index", "rejects"))
+    assert len({key for key, *_ in kept + lost}) == 60
+    assert {kind for _, kind, _ in kept + lost} == {
+        *("clean", "mismatched", "one_word", "duplicate", "corrupt", "foreign")
+    }
+    assert not any(kind == "corrupt" for _, kind, _ in kept), "what does not decode is never kept"
+    assert all(language == "en" for *_, language in kept)
+    matches = table(out, "rejects", "distinct truth_match", "truth_kind")
+    assert (None, "corrupt") in matches, "nobody can say whether a caption fits a picture that cannot be seen"
+
+
+@pytest.mark.ray
+def test_given_a_dataset_then_plain_webdataset_reads_picture_caption_and_all_that_is_known(
+    tmp_path: Path, out: Path
+) -> None:
+    mill(write(tmp_path / "r.yaml"), out)
+
+    samples = list(webdataset.WebDataset(sorted(map(str, (out / "data").glob("*.tar"))), shardshuffle=False))
+
+    assert len(samples) == 60
+    for sample in samples:
+        told = json.loads(sample["json"])
+        assert told["key"] == sample["__key__"]
+        assert told["caption"] == sample["txt"].decode()
+        assert (told["width"], told["height"], told["truth_match"]) == (64, 64, True)
+        assert sample["jpg"].startswith(b"\xff\xd8")
+
+
+# -- scores
+
+
+@pytest.mark.ray
+def test_given_a_threshold_then_the_score_of_every_pair_is_known_and_decides(
+    tmp_path: Path, out: Path, clip: str
+) -> None:
+    scores = mill(write(tmp_path / "all.yaml", clip={"model": clip}), tmp_path / "all")["samples"]
+    assert scores == 60, "without a threshold all are kept"
+    every = dict(table(tmp_path / "all", "index", "key", "clip_score"))
+    middle = sorted(every.values())[30]
+
+    manifest = mill(write(tmp_path / "r.yaml", clip={"model": clip, "min_score": round(middle, 6)}), out)
+
+    kept, lost = (dict(table(out, view, "key", "clip_score")) for view in ("index", "rejects"))
+    assert {**kept, **lost} == every
+    assert min(kept.values()) >= middle > max(lost.values())
+    assert manifest["funnel"]["inputs"]["reasons"] == {"rejected/min_clip_score/low_score": len(lost)}
+    assert manifest["tallies"] == {"clip_halved": 0}
+    assert len(manifest["content"]["models"]["clip"]) == 64
+    assert {"torch", "open_clip_torch"} <= manifest["versions"].keys()
+
+
+@pytest.mark.ray
+def test_given_embeddings_then_they_stand_beside_the_index_and_their_product_is_the_score(
+    tmp_path: Path, out: Path, clip: str
+) -> None:
+    recipe = write(tmp_path / "r.yaml", clip={"model": clip, "image_embedding": True, "text_embedding": True})
+
+    mill(recipe, out)
+
+    assert sorted(path.name for path in (out / "embeddings").iterdir()) == [f"00000{n}.parquet" for n in range(3)]
+    for unit in range(3):
+        found = pq.read_table(out / f"embeddings/00000{unit}.parquet")
+        index = pq.read_table(out / f"index/00000{unit}.parquet")
+        assert found["key"].to_pylist() == index["key"].to_pylist()
+        assert str(found.schema.field("image_embedding").type) == "fixed_size_list<element: halffloat>[8]"
+        images, texts = (np.array(found[f"{what}_embedding"].to_pylist(), float) for what in ("image", "text"))
+        np.testing.assert_allclose((images * texts).sum(1), index["clip_score"].to_numpy(), atol=2e-3)
+    assert verify(Store(str(out))).problems == []
+    (out / "embeddings/000001.parquet").write_bytes(b"other")
+    assert "embeddings/000001.parquet" in "\n".join(verify(Store(str(out))).problems)
+
+
+@pytest.mark.ray
+def test_given_a_head_then_its_score_is_a_column_and_its_bound_a_rule(tmp_path: Path, out: Path, clip: str) -> None:
+    head = tmp_path / "head.safetensors"
+    save_file({"weight": torch.eye(8)[:1].contiguous(), "bias": torch.tensor([0.5])}, head)
+    heads = [{"column": "aesthetic", "path": "head.safetensors", "min_score": 0.5}]
+
+    mill(write(tmp_path / "r.yaml", clip={"model": clip, "heads": heads, "image_embedding": True}), out)
+
+    sql = f"""select key, aesthetic, image_embedding[1] from '{out}/index/*.parquet'
+        join '{out}/embeddings/*.parquet' using (key)"""
+    rows = duckdb.sql(sql).fetchall()
+    assert rows
+    for _, aesthetic, first in rows:
+        assert aesthetic == pytest.approx(first + 0.5, abs=1e-3)
+    assert all(score < 0.5 for (score,) in table(out, "rejects", "aesthetic"))
+    assert all(score >= 0.5 for _, score, _ in rows)
+
+
+@pytest.mark.ray
+def test_given_a_threshold_for_a_language_then_its_captions_alone_meet_it(tmp_path: Path, out: Path, clip: str) -> None:
+    recipe = write(
+        tmp_path / "r.yaml",
+        source={**SCENES, "foreign": 0.5},
+        rules={"languages": ["en", "de", "fr", "es", "it", "nl"]},
+        clip={"model": clip, "min_score": -1, "min_score_by_language": {"de": 1.0}},
+    )
+
+    mill(recipe, out)
+
+    lost = table(out, "rejects", "language", "step")
+    assert set(lost) == {("de", "min_clip_score")}
+    assert "de" not in {language for (language,) in table(out, "index", "language")}
+
+
+@pytest.mark.ray
+def test_given_one_recipe_when_built_twice_in_other_batches_then_the_same_bytes(tmp_path: Path, clip: str) -> None:
+    recipe = write(tmp_path / "r.yaml", source={**SCENES, **NOISE}, clip={"model": clip})
+
+    mill(recipe, tmp_path / "one")
+    mill(recipe, tmp_path / "two")
+
+    assert data_files(tmp_path / "one") == data_files(tmp_path / "two")
+
+
+# -- what lies on disk
+
+
+@pytest.mark.ray
+def test_given_a_dataset_of_ours_when_milled_again_then_its_tars_are_a_source(tmp_path: Path, out: Path) -> None:
+    mill(write(tmp_path / "r.yaml"), out)
+
+    again = mill(write(tmp_path / "again.yaml", source={"path": str(out / "data")}), tmp_path / "again")
+
+    assert again["samples"] == 60
+    both = [dict(table(folder, "index", "key", "n_bytes")) for folder in (out, tmp_path / "again")]
+    assert both[0] == both[1]
+
+
+# -- recipes that are wrong
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"clip": {"model": "ViT-B-33"}}, r"clip\.model: 'ViT-B-33'.*ViT-B-32"),
+        ({"clip": {"model": "ViT-B-32"}}, r"clip\.pretrained: ViT-B-32 needs weights"),
+        ({"clip": {"model": "RN50", "random_seed": 0, "min_score": 2}}, r"clip\.min_score is 2: "),
+        (
+            {"clip": {"model": "RN50", "random_seed": 0, "min_score_by_language": {"de": 0.2}}},
+            r"needs rules\.languages",
+        ),
+        ({"source": {**SCENES, "mismatched": 0.7, "corrupt": 0.7}}, "sum to more than 1"),
+        ({"source": {**SCENES, "shape": 3}}, r"there is no field source\.shape; did you mean source\.s"),
+        ({"source": {"kind": "scene"}}, r"source\.kind is 'scene', but must be one of: csv, folder, .*scenes"),
+        ({"source": {}}, r"source\.path is not given"),
+        ({"rules": {"preset": "qwen_vl"}}, r"published no numbers; give"),
+    ],
+)
+def test_given_a_recipe_that_is_wrong_then_one_line_names_field_and_mend(
+    tmp_path: Path, out: Path, fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told) as refused:
+        mill(write(tmp_path / "r.yaml", **fields), out)
+    assert "\n" not in str(refused.value)
