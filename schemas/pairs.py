@@ -44,6 +44,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "key": ("key", "__key__"),
     "url": ("url", "URL", "image_url"),
     "license": ("license", "LICENSE", "licence"),
+    "text_boxes": (),
 }
 """Names that are looked for, in order, where a column is not given."""
 

@@ -13,9 +13,6 @@ from PIL import Image, ImageStat
 from builders.filters.clip_image import Preprocess, prepared
 from builders.step import Record, Rejected, Result, Services
 
-TEXT_BOXES = pa.list_(pa.list_(pa.float64()))
-"""Regions of text as a detector found them: [x1, y1, x2, y2] in pixels of the photo as a viewer sees it."""
-
 RIM = 4
 """Pixels around a region whose mean colour fills it: the paper says the surrounding pixels, not how many."""
 

@@ -23,6 +23,9 @@ from builders.sources.images import MAX_BYTES, ReadImage, check_image
 from builders.step import Record, Rejected, Result, Services
 from schemas.errors import BuildError
 
+TEXT_BOXES = pa.list_(pa.list_(pa.float64()))
+"""Regions of text as a detector found them: [x1, y1, x2, y2] in pixels of the photo as a viewer sees it."""
+
 PAIR = {
     "key": pa.string(),
     "_caption": pa.string(),
@@ -31,6 +34,7 @@ PAIR = {
     "image_file": pa.string(),
     "url": pa.string(),
     "license": pa.string(),
+    "_text_boxes": TEXT_BOXES,
 }
 """Columns of every pair. `_bytes` is null where `image_file`, relative to the source's folder, is read later."""
 
@@ -204,7 +208,25 @@ def sample(caption: bytes | None, data: bytes | None, fields: Mapping[str, Seque
     if "_problem" in told:
         return told
     found = decoded(caption) if caption is not None else as_caption(told.get("caption"))
-    return {"url": text(told.get("url")), "license": text(told.get("license")), **found}
+    return {
+        **as_boxes(told.get("text_boxes")),
+        "url": text(told.get("url")),
+        "license": text(told.get("license")),
+        **found,
+    }
+
+
+def as_boxes(value: Any) -> Record:
+    """`_text_boxes` of what data gives as regions of text, or the `_problem` of it."""
+    if value is None:
+        return {"_text_boxes": None}
+    try:
+        boxes = [[float(number) for number in box] for box in value]
+        if all(len(box) == 4 for box in boxes):
+            return {"_text_boxes": boxes}
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return {"_problem": f"bad_text_boxes: {repr(value)[:80]} is no list of [x1, y1, x2, y2]"}
 
 
 def check_unchanged(files: Sequence[Path], sizes: Sequence[int]) -> None:

@@ -87,7 +87,7 @@ def open_folder(source: PairsSource, folder: Path, unit: int) -> Pairs:
             **({"captions without image (no inputs)": len(captions.keys() - files)} if captions else {}),
         },
     )
-    fields = {name: named(source, name) for name in ("caption", "url", "license")}
+    fields = {name: named(source, name) for name in ("caption", "url", "license", "text_boxes")}
     return finish(listed, folder, LoadFolder(folder, fields), unit, {})
 
 

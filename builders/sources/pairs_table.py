@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from builders.sources.pairs import as_caption, outside, text
+from builders.sources.pairs import as_boxes, as_caption, outside, text
 from builders.step import Record
 from builders.uri import local_path
 from schemas.errors import UserError
@@ -44,6 +44,8 @@ def pair_of(row: Mapping[str, Any], roles: Mapping[str, str]) -> Record:
     record: Record = {name: text(row.get(roles[name])) if name in roles else None for name in ("url", "license")}
     record["_bytes"] = data if isinstance(data, bytes) else None
     record["image_file"] = text(path) if isinstance(path, str) else None
+    if "text_boxes" in roles:
+        record |= as_boxes(row.get(roles["text_boxes"]))
     record |= as_caption(row.get(roles["caption"]))
     if image is not None and not isinstance(image, dict | str | bytes):
         record["_problem"] = f"no_image: it is {repr(image)[:80]}"

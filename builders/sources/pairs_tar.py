@@ -91,7 +91,7 @@ def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
         sha256={"source.path": whole.hexdigest()},
         told={"tars": len(files), "members not used": unused},
     )
-    fields = {name: named(source, name) for name in ("caption", "url", "license")}
+    fields = {name: named(source, name) for name in ("caption", "url", "license", "text_boxes")}
     load = LoadTar(tuple(files), tuple(path.stat().st_size for path in files), fields)
     return finish(listed, files[0].parent, load, unit, {})
 

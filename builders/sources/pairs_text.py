@@ -55,7 +55,7 @@ def open_text(source: PairsSource, files: list[Path], kind: PairsKind, unit: int
     further = {name: typed([row.get(name) for row in told], kind) for name in names if name not in roles.values()}
     extra = {carried(str(text(name))): values for name, values in further.items() if values is not None}
     nested = [name for name, values in further.items() if values is None]
-    read = ("_caption", "image_file", "url", "license")
+    read = ("_caption", "image_file", "url", "license", "_text_boxes")
     listed = Listed(
         keys=[row.get(roles["key"]) for row in told] if "key" in roles else [f"{i:09d}" for i in range(len(rows))],
         columns={**{name: pa.array([pair.get(name) for pair in pairs], PAIR[name]) for name in read}, **extra},

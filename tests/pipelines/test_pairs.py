@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 import webdataset
 import yaml
+from PIL import Image
 from safetensors.torch import save_file
 
 from builders.shards.store import Store
@@ -179,6 +182,52 @@ def test_given_a_dataset_of_ours_when_milled_again_then_its_tars_are_a_source(tm
     assert both[0] == both[1]
 
 
+@pytest.mark.ray
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "folder", "webdataset"])
+def test_given_regions_of_text_then_the_photo_is_scored_without_them_too(
+    tmp_path: Path, out: Path, clip: str, kind: str
+) -> None:
+    rows = [
+        {"key": f"k{n}", "file": f"k{n}.png", "caption": f"a lawn {n}", "ocr": boxes}
+        for n, boxes in enumerate([[[10.0, 10.0, 50.0, 30.0]], [], None, "left"][: 3 if kind == "parquet" else 4])
+    ]
+    source = with_text(tmp_path / "in", rows, kind)
+    recipe = write(
+        tmp_path / "r.yaml",
+        source={**source, "text_boxes": "ocr"},
+        clip={"model": clip, "mask_text": True, "min_score_masked": -1},
+    )
+
+    mill(recipe, out)
+
+    scores = table(out, "index", "key", "clip_score", "clip_score_masked")
+    assert [(key, plain == masked) for key, plain, masked in scores] == [("k0", False), ("k1", True), ("k2", True)]
+    assert table(out, "rejects", "key", "reason") == ([] if kind == "parquet" else [("k3", "bad_text_boxes")])
+
+
+def with_text(folder: Path, rows: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """Green pictures with a red region, and what is told of them; the source's fields."""
+    folder.mkdir()
+    picture = Image.new("RGB", (64, 40), (0, 200, 0))
+    picture.paste((200, 0, 0), (10, 10, 50, 30))
+    for row in rows:
+        picture.save(folder / row["file"])
+        (folder / f"{row['key']}.json").write_text(json.dumps(row))
+    if kind == "jsonl":
+        (folder / "all.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return {"path": str(folder / "all.jsonl"), "image": "file"}
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), folder / "all.parquet")
+        return {"path": str(folder / "all.parquet"), "image": "file"}
+    if kind == "folder":
+        return {"path": str(folder), "kind": "folder"}
+    with tarfile.open(folder / "all.tar", "w") as tar:
+        for row in rows:
+            for end in ("png", "json"):
+                tar.add(folder / f"{row['key']}.{end}", f"{row['key']}.{end}")
+    return {"path": str(folder / "all.tar")}
+
+
 # -- recipes that are wrong
 
 
@@ -196,7 +245,11 @@ def test_given_a_dataset_of_ours_when_milled_again_then_its_tars_are_a_source(tm
         ({"source": {**SCENES, "shape": 3}}, r"there is no field source\.shape; did you mean source\.s"),
         ({"source": {"kind": "scene"}}, r"source\.kind is 'scene', but must be one of: csv, folder, .*scenes"),
         ({"source": {}}, r"source\.path is not given"),
-        ({"rules": {"preset": "qwen_vl"}}, r"published no numbers; give"),
+        (
+            {"clip": {"model": "RN50", "random_seed": 0, "mask_text": True}},
+            r"clip\.mask_text: needs source\.text_boxes",
+        ),
+        ({"rules": {"preset": "qwen_vl"}}, r"published no numbers for rules\.max_aspect.*; give"),
     ],
 )
 def test_given_a_recipe_that_is_wrong_then_one_line_names_field_and_mend(
