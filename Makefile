@@ -16,6 +16,8 @@ $(READY): constraints.txt pyproject.toml
 	touch $(READY)
 
 demo: $(READY)
+	$(BIN)/gristmill build recipes/demo/pairs.yaml --out out/demo/pairs
+	$(BIN)/gristmill show out/demo/pairs --sheet out/demo/pairs.png
 	$(BIN)/gristmill build recipes/demo/grit.yaml --out out/demo/grit
 	$(BIN)/gristmill show out/demo/grit --sheet out/demo/grit.png
 
@@ -25,7 +27,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -m 'not ray and not faults and not consumers'
+	$(BIN)/pytest -n 2 -m 'not ray and not faults and not consumers'
 
 test: lint unit
 	$(BIN)/pytest -m '(ray or faults) and not consumers'

@@ -1,6 +1,6 @@
 """What the engine is compared with: a plain script over the same steps.
 
-`python -m benchmarks.bare FOLDER OUT UNIT I N` builds every N-th unit, the I-th first: calls the steps of the GrIT DAG
+`python -m benchmarks.bare RECIPE OUT I N` builds every N-th unit, the I-th first: calls the steps of the recipe's DAG
 on plain dicts in the same batches, drops what they reject, and writes the same shards, byte by byte, to disk with
 SHA-256. It has no Ray, no Arrow between the steps, no outcomes, no index, no rejects and no markers, and it cannot
 resume. Prints as JSON the seconds inside the steps, and those of all but the interpreter's start and the imports.
@@ -14,15 +14,14 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import accumulate
-from pathlib import Path
 
-from benchmarks.inputs import recipe_of
 from builders.shards.store import Store
 from builders.shards.tar import Sha256Writer, TarWriter
 from builders.shards.unit import shard_path
 from builders.step import Record, Rejected, Services
 from pipelines.dag import Dag, Stage
-from pipelines.grit import grit
+from pipelines.kinds import make_dag
+from schemas.load import load_recipe
 
 
 class NoCounters:
@@ -32,10 +31,10 @@ class NoCounters:
         """Counted nowhere."""
 
 
-def main(folder: str, out: str, unit: str, first: str, every: str) -> None:
+def main(recipe: str, out: str, first: str, every: str) -> None:
     """Build this process's units."""
     began = time.perf_counter()
-    dag, store, seconds = grit(recipe_of(Path(folder), int(unit))), Store(out), defaultdict[str, float](float)
+    dag, store, seconds = make_dag(load_recipe(recipe)), Store(out), defaultdict[str, float](float)
     for step in dag.steps:
         step.setup(Services(NoCounters(), "cpu"))
     for number in range(int(first), len(dag.source.unit_sizes), int(every)):
@@ -61,7 +60,7 @@ def run(stage: Stage, records: list[Record], seconds: dict[str, float]) -> list[
             part = records[start : start + stage.batch]
             for record, result in zip(part, step(part), strict=True):
                 if not isinstance(result, Rejected):
-                    record.update(result)  # type: ignore[arg-type]  # no step of GrIT fans out
+                    record.update(result)  # type: ignore[arg-type]  # no step here fans out
                     kept.append(record)
         records = kept
         seconds[step.name] += time.perf_counter() - began

@@ -22,26 +22,30 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import ray
 
 from benchmarks.inputs import coco_folder, photos, recipe_of
 from benchmarks.measure import Row, compare, interleave
 from builders.shards.store import Store
-from pipelines.grit import grit
+from pipelines.kinds import make_dag
 from pipelines.run import build
+from schemas.load import load_recipe
 
 PHOTOS = 1_000
 INPUTS = 10 * PHOTOS
 UNIT = 1_000
-ROUNDS = 3
 
 
 class Contest:
-    """One number of processes, both ways; keeps what the rounds told beside their seconds."""
+    """One recipe and one number of processes, both ways; keeps what the rounds told beside their seconds.
 
-    def __init__(self, folder: Path, processes: int) -> None:
-        self.folder, self.processes = folder, processes
+    In `folder` lie the recipe, `recipe.yaml`, and one of few inputs that starts Ray, `first.yaml`.
+    """
+
+    def __init__(self, folder: Path, processes: int, inputs: int) -> None:
+        self.folder, self.processes, self.inputs = folder, processes, inputs
         self.starts: list[float] = []
         self.steps: dict[str, list[float]] = {"engine": [], "bare": []}
 
@@ -55,16 +59,18 @@ class Contest:
             log_to_driver=False,
             logging_level="ERROR",
         )
-        first = recipe_of(self.folder / "first", 5)
-        build(first, grit(first), Store(self.folder / "started"), overwrite=True)
+        self._build("first", "started")
         self.starts.append(time.perf_counter() - began)
         began = time.perf_counter()
-        recipe = recipe_of(self.folder / "coco", UNIT)
-        manifest = build(recipe, grit(recipe), Store(self.folder / "engine"), overwrite=True)
+        manifest = self._build("recipe", "engine")
         took = time.perf_counter() - began
         ray.shutdown()
         self.steps["engine"].append(sum(manifest["times"]["worker_seconds"].values()))
         return took
+
+    def _build(self, recipe: str, out: str) -> dict[str, Any]:
+        checked = load_recipe(self.folder / f"{recipe}.yaml")
+        return build(checked, make_dag(checked), Store(self.folder / out), overwrite=True)
 
     def bare(self, _: int) -> float:
         """The bare loops as processes of their own; the seconds of the slowest, started when all are.
@@ -74,10 +80,11 @@ class Contest:
         On a busy Linux machine a session is what gets a fair share of the CPUs.
         """
         shutil.rmtree(self.folder / "bare", ignore_errors=True)
-        command = [sys.executable, "-m", "benchmarks.bare", str(self.folder / "coco"), str(self.folder / "bare")]
+        recipe, out = self.folder / "recipe.yaml", self.folder / "bare"
+        command = [sys.executable, "-m", "benchmarks.bare", str(recipe), str(out)]
         running = [
             subprocess.Popen(
-                [*command, str(UNIT), str(i), str(self.processes)],
+                [*command, str(i), str(self.processes)],
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
                 stdout=subprocess.PIPE,
                 start_new_session=True,
@@ -88,17 +95,17 @@ class Contest:
         self.steps["bare"].append(sum(one["steps"] for one in told))
         return max(float(one["whole"]) for one in told)
 
-    def rows(self) -> list[Row]:
+    def rows(self, rounds: int = 3) -> list[Row]:
         """Both ways, interleaved."""
-        seconds = interleave({"engine": self.engine, "bare": self.bare}, ROUNDS)
+        seconds = interleave({"engine": self.engine, "bare": self.bare}, rounds)
         if digests(self.folder / "engine") != digests(self.folder / "bare"):
             raise AssertionError("the engine and the bare loop wrote different shards: the comparison is void")
         target = 0.9 if self.processes < len(os.sched_getaffinity(0)) else None
         many = f"{self.processes} process{'es' * (self.processes > 1)}"
         steps = {name: told[1:] for name, told in self.steps.items()}
         return [
-            compare(f"{many}: whole", seconds["engine"], seconds["bare"], INPUTS, "records/s", target),
-            compare(f"{many}: steps", steps["engine"], steps["bare"], INPUTS, "records/s a process"),
+            compare(f"{many}: whole", seconds["engine"], seconds["bare"], self.inputs, "records/s", target),
+            compare(f"{many}: steps", steps["engine"], steps["bare"], self.inputs, "records/s a process"),
             Row(f"{many}: Ray's start, not counted", f"{statistics.median(self.starts):.1f} s", ""),
         ]
 
@@ -114,4 +121,7 @@ def main() -> list[Row]:
         folder = Path(name)
         coco_folder(folder / "coco", photos(PHOTOS), INPUTS)
         coco_folder(folder / "first", photos(10), 50)
-        return [row for processes in (1, 2) for row in Contest(folder, processes).rows()]
+        for recipe, inputs, unit in (("recipe", "coco", UNIT), ("first", "first", 5)):
+            made = recipe_of(folder / inputs, unit).model_dump(mode="json")
+            (folder / f"{recipe}.yaml").write_text(json.dumps(made))  # JSON is YAML
+        return [row for processes in (1, 2) for row in Contest(folder, processes, INPUTS).rows()]

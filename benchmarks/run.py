@@ -1,4 +1,4 @@
-"""Runs the benchmarks and prints their ratios: `python benchmarks/run.py [parse] [engine] [shards] [memory]`.
+"""Runs the benchmarks and prints their ratios: `python benchmarks/run.py [parse] [engine] [shards] [memory] [clip]`.
 
 Exit code 1 where a ratio misses its target.
 """
@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.measure import machine, show
 
-NAMES = ("parse", "engine", "shards", "memory")
+NAMES = ("parse", "engine", "shards", "memory", "clip")
 
 
 def main(names: list[str]) -> int:
