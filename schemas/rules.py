@@ -148,13 +148,8 @@ class Rules(Fields):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
-        name = str(info.field_name)
-        if value is None and name.startswith("needs_"):
-            return False
-        if isinstance(value, bool) and name.startswith(("min_", "max_")):  # YAML reads yes and no so
-            raise PydanticCustomError("number", "must be a number")
-        return value
+    def _null_needs_nothing(cls, value: Any, info: ValidationInfo) -> Any:
+        return False if value is None and str(info.field_name).startswith("needs_") else value
 
     @field_validator("max_bytes", "max_side", "max_chars", "max_words")
     @classmethod
