@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 
 class Fields(BaseModel):
@@ -21,7 +22,7 @@ class Fields(BaseModel):
         if isinstance(value, bool) and info.field_name:  # YAML reads yes and no so
             kinds = set(_parts(cls.model_fields[info.field_name].annotation))
             if bool not in kinds and kinds & {int, float}:
-                raise ValueError("must be a number")
+                raise PydanticCustomError("number", "must be a number")
         return value
 
 
