@@ -84,12 +84,7 @@ def commit_unit(
     """
     check_whole(table, unit, expected)
     inputs, records = count(table)
-    samples = packed if packed is not None else table
-    positions = pc.indices_nonzero(rows.live(samples))
-    facts = [field.name for field in samples.schema if not rows.is_media(field.type)]
-    kept = samples.select(facts).take(positions)
-    shard, places = _write_shard(store, unit, kept, samples, positions, layout)
-    index = _write_table(store, index_path(unit), _index(kept, places))
+    kept, shard, index = write_samples(store, unit, packed if packed is not None else table, layout)
     rejects = _write_table(store, rejects_path(unit), _rejects(table))
     embeddings = None
     if layout.beside:
@@ -110,6 +105,15 @@ def commit_unit(
     )
     store.put_bytes(marker_path(unit), json.dumps(marker.as_json(), indent=1).encode())
     return marker
+
+
+def write_samples(store: Store, unit: int, samples: pa.Table, layout: Layout) -> tuple[pa.Table, File | None, File]:
+    """Write the shard of the rows of `samples` that are kept, and its index. Returns those rows, without media, too."""
+    positions = pc.indices_nonzero(rows.live(samples))
+    facts = [field.name for field in samples.schema if not rows.is_media(field.type)]
+    kept = samples.select(facts).take(positions)
+    shard, places = _write_shard(store, unit, kept, samples, positions, layout)
+    return kept, shard, _write_table(store, index_path(unit), _index(kept, places))
 
 
 def check_whole(table: pa.Table, unit: int, expected: int) -> None:
