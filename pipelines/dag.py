@@ -78,6 +78,15 @@ class Dag:
     def steps(self) -> list[Step]:
         return [step for stage in self.stages for step in stage.steps]
 
+    def done_with(self, index: int) -> list[str]:
+        """The columns for later steps only ("_…") that nothing after stage `index` reads: prepared pixels, say."""
+        here = [step for stage in self.stages[: index + 1] for step in stage.steps]
+        later: list[Step | Pack] = [step for stage in self.stages[index + 1 :] for step in stage.steps]
+        later += [self.pack] if self.pack else []
+        read = {name for step in later for name in step.reads} | {member.column for member in self.layout.members}
+        there = dict.fromkeys([*self.source.columns, *(name for step in here for name in step.adds)])
+        return [name for name in there if name.startswith("_") and name not in read]
+
 
 RESERVED = {*rows.IDENTITY.names, *rows.VERDICT.names, *PLACE.names, "parents", "outcome", "step", "reason", "detail"}
 """Columns that the engine writes itself, into units, index or rejects."""

@@ -68,7 +68,9 @@ def run_stage(table: pa.Table, handle: Handle, index: int) -> pa.Table:
         for step in stage.steps:
             _set_up(step, services)
         _ready.add(index)
-    return run_steps(table, stage.steps, stage.batch)
+    table = run_steps(table, stage.steps, stage.batch)
+    done = set(job.dag.done_with(index))
+    return table.drop_columns([name for name in table.column_names if name in done])
 
 
 def _set_up(step: Any, services: Services) -> None:

@@ -116,3 +116,26 @@ def test_given_a_source_without_keys_of_text_then_it_is_refused(others: Mapping[
 def test_given_a_source_with_a_column_that_the_engine_writes_then_it_is_refused(name: str) -> None:
     with pytest.raises(ColumnError, match=f"source.*'{name}'"):
         dag(source=Odd((1,), others={"key": pa.string(), "text": pa.string(), name: pa.string()}))
+
+
+def test_columns_for_later_steps_only_are_let_go_once_the_last_of_these_has_read_them() -> None:
+    first = step("one", ("key",), _pixels=pa.large_binary(), _tokens=pa.string(), score=pa.float32())
+    whole = dag(
+        Stage("a", (first, step("two", ("_tokens",), _sum=pa.int32()))),
+        Stage("b", (step("three", ("_pixels",), _last=pa.int32()),)),
+        Stage(
+            "c",
+            (
+                step(
+                    "four",
+                    ("_sum", "score"),
+                ),
+            ),
+        ),
+    )
+
+    assert [whole.done_with(index) for index in range(3)] == [
+        ["_tokens"],
+        ["_pixels", "_tokens", "_last"],
+        ["_pixels", "_tokens", "_sum", "_last"],
+    ]
