@@ -29,9 +29,11 @@ class Source(Protocol):
     def digests(self) -> Mapping[str, str]:
         """What identifies the inputs: name -> SHA-256 in hex. Guarded on resume."""
 
-    @property
-    def payloads(self) -> Sequence[str]:
-        """What identifies each unit's payload files as listed, unread: "" where it has none. Guarded on resume."""
+    def payloads(self, sizes: Sequence[int]) -> Sequence[str]:
+        """What identifies the payload files of units of these sizes, as listed and unread: "" where there are none.
+
+        Guarded on resume, when the cut is that of the first run.
+        """
 
     def read(self, start: int, count: int) -> pa.Table:
         """The inputs from position `start` on, `count` of them."""

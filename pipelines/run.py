@@ -38,7 +38,7 @@ def build(
     """
     started = time.time()
     claim = make_claim(recipe, dag)
-    state = prepare(store, claim, dag.source.payloads, overwrite=overwrite, retry_failed=retry_failed)
+    state = prepare(store, claim, dag.source, overwrite=overwrite, retry_failed=retry_failed)
     if not state.left and store.exists(MANIFEST):
         manifest = read_manifest(store)
         if manifest["name"] == recipe.name:
@@ -95,7 +95,9 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> float:
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         watch = WatchActor.remote(state.inputs, max_failed, start)
         name = uuid.uuid4().hex
-        handle = Handle(ray.put(Job(name, dag, state.claim.unit_sizes, store)), name, watch)
+        sizes = state.claim.unit_sizes
+        job = Job(name, dag, sizes, tuple(dag.source.payloads(sizes)), store)
+        handle = Handle(ray.put(job), name, watch)
         with Display(lambda: ray.get(watch.read.remote(), timeout=5), len(state.claim.unit_sizes), state.inputs, start):
             for first in range(0, len(state.left), WAVE):
                 run_wave(handle, dag, state.claim.unit_sizes, state.left[first : first + WAVE], cluster)

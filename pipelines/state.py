@@ -8,10 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from builders.digest import folder_digest
-from builders.shards.dataset import Claim, clear, committed, differences, read_claim, read_marker, retire, write_claim
+from builders.shards.dataset import (
+    Claim,
+    clear,
+    committed,
+    differences,
+    is_claimed,
+    read_claim,
+    read_marker,
+    retire,
+    write_claim,
+)
 from builders.shards.finish import DECISIVE, versions
 from builders.shards.store import Store
-from pipelines.dag import Dag
+from pipelines.dag import Dag, Source
 from schemas.errors import UserError
 from schemas.manifest import Funnel, UnitMarker, summed
 from schemas.recipe import Recipe, content
@@ -57,8 +67,8 @@ def make_claim(recipe: Recipe, dag: Dag) -> Claim:
     return Claim(json.loads(json.dumps(fields)), tuple(dag.source.unit_sizes))
 
 
-def look(store: Store, claim: Claim, payloads: Sequence[str]) -> State:
-    """The state of the output; `payloads` are those of the source's units.
+def look(store: Store, claim: Claim, source: Source) -> State:
+    """The state of the output. A committed unit of which a file is gone is left to be built again.
 
     Raises UserError where it was built from other content, with the difference.
     """
@@ -71,12 +81,18 @@ def look(store: Store, claim: Claim, payloads: Sequence[str]) -> State:
             f"--out {store} was built from other content: {lines}. "
             "Give another --out, or --overwrite to delete what is there"
         )
-    done = committed(store)
-    there = set(done)
+    files = {path for folder in ("data", "index", "rejects", "embeddings") for path in store.list(folder)}
+    markers = [marker for unit in committed(store) if _whole(marker := read_marker(store, unit), files)]
+    there = {marker.unit for marker in markers}
     left = [unit for unit in range(len(old.unit_sizes)) if unit not in there]
-    markers = [read_marker(store, unit) for unit in done]
+    payloads = source.payloads(old.unit_sizes)
     changed = frozenset(marker.unit for marker in markers if marker.payloads != payloads[marker.unit])
     return State(old, True, markers, left, changed)
+
+
+def _whole(marker: UnitMarker, files: set[str]) -> bool:
+    mine = (marker.shard, marker.index, marker.rejects, marker.embeddings)
+    return all(file.path in files for file in mine if file)
 
 
 def _fresh(claim: Claim) -> State:
@@ -100,16 +116,16 @@ def _units(units: Sequence[int]) -> str:
     return f"unit {units[0]} was" if len(units) == 1 else f"{len(units):,} units, the first {units[0]}, were"
 
 
-def prepare(store: Store, claim: Claim, payloads: Sequence[str], *, overwrite: bool, retry_failed: bool) -> State:
+def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retry_failed: bool) -> State:
     """Make the output ready to build: swept, claimed, and with the units taken back that shall be built again.
 
     Raises UserError where it was built from other content, or from files that have changed since.
     """
-    if overwrite and read_claim(store) is not None:
+    if overwrite and is_claimed(store):
         clear(store)
         state = _fresh(claim)
     else:
-        state = look(store, claim, payloads)
+        state = look(store, claim, source)
     if problem := refusal(state, retry_failed=retry_failed):
         raise UserError(f"--out {store}: {problem}")
     store.sweep()

@@ -34,6 +34,7 @@ class Job:
     id: str
     dag: Dag
     sizes: tuple[int, ...]
+    payloads: tuple[str, ...]
     store: Store
 
 
@@ -135,8 +136,9 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
             unit = _unit_of(block)
             packed = run_pack(block, job.dag.pack) if job.dag.pack else None
             seconds = seconds_of(block)
-            payloads = job.dag.source.payloads[unit]
-            marker = commit_unit(job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, payloads)
+            marker = commit_unit(
+                job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit]
+            )
             counts = {"units": 1, "inputs": marker.inputs.total, "samples": marker.samples}
             counts |= {name: getattr(marker.inputs, name) for name in ("kept", "rejected", "failed")}
             if not ray.get(self._handle.watch.commit.remote(counts)):

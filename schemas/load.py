@@ -43,6 +43,13 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed in a recipe", event.start_mark)
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # 2020-13-45, !!int x
+            problem = f"not a value that YAML can hold: {error}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
@@ -65,10 +72,12 @@ def parse_yaml(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         place = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
         raise UserError(f"{place}: {error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        raise UserError(f"{name}, line {line}, column {column}: {error.reason}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:  # 2020-13-45, !!int x: PyYAML lets them out
-        raise UserError(f"{name}: not a value that YAML can hold: {error}") from None
     except RecursionError:
         raise UserError(f"{name}: nested too deeply to be a recipe") from None
 
@@ -119,7 +128,7 @@ def _given(sets: Sequence[str], model: type[BaseModel]) -> list[tuple[str, Any]]
     given = []
     for item in sets:
         dotted, equals, text = item.partition("=")
-        if not equals or not dotted.strip():
+        if not equals or not all(part.strip() for part in dotted.split(".")):
             raise UserError(f"--set {item}: write it as field=value, as --set output.unit=500")
         dotted = dotted.strip()
         if dotted in set(_marked(model, "location")):  # a path is no YAML: `2024-01-01` and `@old` name folders
@@ -213,6 +222,8 @@ def _problem(
     if error["type"] == "extra_forbidden":
         before = dotted.rpartition(".")[0]
         fields = list(_fields(parent, f"{before}." if before else ""))
+        if dotted in set(_fields(model)):
+            return f"{dotted} is a field of another {before}.kind; the fields here are {', '.join(fields)}"
         near = difflib.get_close_matches(dotted, fields, n=1, cutoff=0.4)
         dotted = dotted if dotted.isprintable() else repr(dotted)
         mend = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"

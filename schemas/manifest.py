@@ -49,7 +49,12 @@ class Funnel:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Funnel:
-        return cls(**data)
+        """Raises TypeError where it is none."""
+        funnel = cls(**data)
+        counts = [funnel.total, funnel.kept, funnel.rejected, funnel.failed, *funnel.reasons.values()]
+        if not all(type(count) is int for count in counts):
+            raise TypeError("a funnel counts in whole numbers")
+        return funnel
 
 
 def summed(funnels: Iterable[Funnel]) -> Funnel:
@@ -102,9 +107,13 @@ class UnitMarker:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> UnitMarker:
+        """Raises TypeError, KeyError or AttributeError where it is none."""
         data = dict(data)
         for name in ("inputs", "records"):
             data[name] = Funnel.from_json(data[name])
         for name in ("shard", "index", "rejects", "embeddings"):
             data[name] = File(**data[name]) if data[name] else None
-        return cls(**data)
+        marker = cls(**data)
+        if not all(type(count) is int for count in (marker.unit, marker.samples, *marker.tallies.values())):
+            raise TypeError("a marker counts in whole numbers")
+        return marker

@@ -13,7 +13,7 @@ from typing import Any
 from builders.shards.store import Store
 from builders.shards.unit import embeddings_path, index_path, marker_path, rejects_path, shard_path, unit_of
 from schemas.errors import BuildError, UserError
-from schemas.manifest import FORMAT, UnitMarker
+from schemas.manifest import FORMAT, Funnel, UnitMarker
 
 CLAIM = "build.json"
 MANIFEST = "manifest.json"
@@ -46,13 +46,18 @@ class Claim:
         return cls(data["content"], tuple(size for size, times in data["unit_sizes"] for _ in range(times)))
 
 
+def is_claimed(store: Store) -> bool:
+    """Whether a dataset of ours lies there, even if its claim cannot be read. Raises UserError for what is none."""
+    if store.exists(CLAIM) or store.is_empty():
+        return store.exists(CLAIM)
+    raise UserError(f"--out {store}: the folder is not empty and holds no gristmill dataset; give another folder")
+
+
 def read_claim(store: Store) -> Claim | None:
     """The claim on an output, or None where there is none yet. Raises UserError for what is no dataset of ours."""
-    if not store.exists(CLAIM):
-        if store.is_empty():
-            return None
-        raise UserError(f"--out {store}: the folder is not empty and holds no gristmill dataset; give another folder")
-    data = _parse(store, CLAIM)
+    if not is_claimed(store):
+        return None
+    data = _parse(store, CLAIM, "build again with --overwrite")
     if data.get("format") != FORMAT:
         raise UserError(f"--out {store}: written in format {data.get('format')}, this gristmill reads {FORMAT}")
     try:
@@ -100,15 +105,15 @@ def read_markers(store: Store) -> list[UnitMarker]:
     return [read_marker(store, unit) for unit in committed(store)]
 
 
-def _parse(store: Store, path: str) -> dict[str, Any]:
+def _parse(store: Store, path: str, mend: str = "delete it and build again") -> dict[str, Any]:
     try:
         data = json.loads(store.read_bytes(path))
     except FileNotFoundError:
         raise UserError(f"{store}/{path}: no such file; is this a gristmill dataset?") from None
     except ValueError as error:
-        raise BuildError(f"{store}/{path}: not readable as JSON ({error}); delete it and build again") from None
+        raise BuildError(f"{store}/{path}: not readable as JSON ({error}); {mend}") from None
     if not isinstance(data, dict):
-        raise BuildError(f"{store}/{path}: holds no object; delete it and build again")
+        raise BuildError(f"{store}/{path}: holds no object; {mend}")
     return data
 
 
@@ -124,6 +129,14 @@ def read_manifest(store: Store) -> dict[str, Any]:
     ]
     if missing:
         raise BuildError(f"{store}/{MANIFEST}: has no {missing[0]}; delete it and run the same build command again")
+    try:
+        for funnel in manifest["funnel"].values():
+            Funnel.from_json(funnel)
+        dict(manifest["tallies"])
+    except (TypeError, KeyError, AttributeError, ValueError):
+        raise BuildError(
+            f"{store}/{MANIFEST}: has no funnel and tallies that add up; delete it and build again"
+        ) from None
     return manifest
 
 

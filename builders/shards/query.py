@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Sequence
 
 import duckdb
@@ -25,12 +26,30 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     for view, paths in (("samples", [index_path(u) for u in units]), ("rejects", [rejects_path(u) for u in units])):
         connection.execute(f"create view {view} as select * from read_parquet({_files(store, paths)})")
     markers = _files(store, [marker_path(u) for u in units])
-    connection.execute(f"create view units as select * from read_json({markers}, format='auto')")
+    connection.execute(f"create view units as select * from read_json({markers}, columns = {{{_MARKER}}})")
     return connection
 
 
+_FUNNEL = "'STRUCT(total BIGINT, kept BIGINT, rejected BIGINT, failed BIGINT, reasons MAP(VARCHAR, BIGINT))'"
+_FILE = "'STRUCT(path VARCHAR, size BIGINT, sha256 VARCHAR)'"
+_MARKER = ", ".join(
+    f"{name}: {kind}"
+    for name, kind in {
+        "unit": "'BIGINT'",
+        **dict.fromkeys(("inputs", "records"), _FUNNEL),
+        "samples": "'BIGINT'",
+        **dict.fromkeys(("shard", "index", "rejects", "embeddings"), _FILE),
+        "tallies": "'MAP(VARCHAR, BIGINT)'",
+        "payloads": "'VARCHAR'",
+        "seconds": "'MAP(VARCHAR, DOUBLE)'",
+    }.items()
+)
+"""A marker's columns: told, because DuckDB would guess them from some of the files and drop what these lack."""
+
+
 def _files(store: Store, paths: Sequence[str]) -> str:
-    quoted = (str(store.root / path).replace("'", "''") for path in paths)
+    literal = (re.sub(r"([\[*?])", r"[\1]", str(store.root / path)) for path in paths)  # DuckDB takes paths as globs
+    quoted = (path.replace("'", "''") for path in literal)
     return "[" + ", ".join(f"'{path}'" for path in quoted) + "]"
 
 

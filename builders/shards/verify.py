@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -29,7 +30,9 @@ from builders.shards.store import Store
 from builders.shards.tar import BLOCK
 from schemas.errors import BuildError
 from schemas.manifest import File, UnitMarker
+from schemas.recipe import KINDS, content
 
+_WHY = ("outcome", "step", "reason")
 MOST = 20
 """Problems that are told; one shard that is gone makes as many as it has samples."""
 
@@ -82,6 +85,8 @@ def verify(store: Store) -> Report:
     for name, found in totals(markers).items():
         if manifest.get(name) != found:
             report.problem(f"manifest.json says {name} {manifest.get(name)}, found {found}")
+    for problem in _check_told(manifest, claim):
+        report.problem(f"manifest.json {problem}")
     _check_card(store, manifest, report)
     _note_strays(store, markers, report)
     return report
@@ -90,8 +95,31 @@ def verify(store: Store) -> Report:
 def _check_card(store: Store, manifest: dict[str, Any], report: Report) -> None:
     if not store.exists(CARD):
         report.problem(f"{CARD}, the card, is missing")
-    elif not report.problems and store.read_bytes(CARD).decode("utf-8", "replace") != render_card(manifest):
+    elif not report.problems and _read_card(store) != render_card(manifest):
         report.notes.append(f"{CARD} is not the card that the build wrote from manifest.json")
+
+
+def _read_card(store: Store) -> str | None:
+    try:
+        return store.read_bytes(CARD).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def _check_told(manifest: dict[str, Any], claim: Claim) -> Iterator[str]:
+    """What the manifest says beside its totals, against the claim."""
+    try:
+        recipe = content(KINDS[manifest["kind"]].model_validate(manifest["recipe"]))
+        if json.loads(json.dumps(recipe)) != claim.content.get("recipe", recipe):
+            yield "names another recipe than the dataset was built from"
+        versions = {name: manifest["versions"].get(name) for name in claim.content.get("versions", {})}
+        if versions != claim.content.get("versions", {}):
+            yield "names other versions than the dataset was built with"
+        total = manifest["funnel"]["inputs"]["total"]
+        if manifest["inputs"].get("inputs", total) != total:
+            yield f"says inputs {manifest['inputs']['inputs']}, but {total} have an outcome"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        yield f"is not whole: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[str]:
@@ -109,6 +137,9 @@ def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[st
     if rejects.num_rows != marker.records.rejected + marker.records.failed:
         lost = marker.records.total - marker.records.kept
         yield f"{marker.rejects.path} has {rejects.num_rows} rows for {lost} losses"
+    reasons = Counter("/".join(why) for why in zip(*(rejects[n].to_pylist() for n in _WHY), strict=True))
+    if dict(reasons) != marker.records.reasons:
+        yield f"{marker.rejects.path} has the losses {dict(reasons)}, its marker says {marker.records.reasons}"
     for key in index["key"].to_pylist():
         if key in seen:
             yield f"the key {key!r} stands twice in the dataset"
@@ -120,7 +151,7 @@ def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[st
 
 def _check_file(store: Store, file: File) -> str | None:
     if not store.exists(file.path):
-        return f"{file.path} is missing"
+        return f"{file.path} is missing; the same build command builds its unit again"
     whole, size = hashlib.sha256(), 0
     with store.open(file.path) as data:
         while part := data.read(1 << 20):

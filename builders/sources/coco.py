@@ -7,10 +7,8 @@ annotations. A caption that cannot become a sample (no such photo, a key twice) 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from builders import rows
-from builders.sources.cut import cut
+from builders.sources.cut import cut, digests_of
 from builders.sources.json_file import load_json
 from builders.uri import local_path
 from schemas.errors import UserError
@@ -53,7 +51,6 @@ class CocoPairs:
     sha256: Mapping[str, str]
     told: Mapping[str, int | str]
     categories: tuple[str, ...]
-    payloads: tuple[str, ...]
 
     @property
     def columns(self) -> Mapping[str, pa.DataType]:
@@ -71,6 +68,12 @@ class CocoPairs:
     @property
     def digests(self) -> Mapping[str, str]:
         return self.sha256
+
+    def payloads(self, sizes: Sequence[int]) -> Sequence[str]:
+        """By the names and sizes in bytes of each unit's photos."""
+        names, media = (self.photos[name].to_pylist() for name in ("image_file", "_media"))
+        listed = [i if i is None else (names[i], media[i]) for i in self.captions["_photo"].to_pylist()]
+        return digests_of(listed, sizes)
 
     def facts(self) -> Mapping[str, int | str]:
         return self.told
@@ -98,21 +101,18 @@ def open_coco(source: CocoSource, unit: int) -> CocoPairs:
     inputs = _inputs(captioned, order, f"source.captions: {captions_path}")
     if not inputs:
         raise UserError(f"source.captions: {captions_path}: holds no caption, so there is nothing to build")
-    named = {order[item["image_id"]] for item in inputs if item["image_id"] in order}
+    told_of = {item["image_id"] for item in inputs if item["image_id"] in order}
     inputs = inputs[: source.limit]
+    named = {order[item["image_id"]] for item in inputs if item["image_id"] in order}
     categories = _categories(boxed, f"source.instances: {instances_path}")
     boxes, stray = _boxes(boxed, categories, order, f"source.instances: {instances_path}")
     licenses = {str(item.get("id")): item.get("name") or item.get("url") for item in _dicts(captioned.get("licenses"))}
     media = _media_sizes(folder, photos)
-    listed = [
-        (photos[i]["file_name"], media[i]) if (i := order.get(item["image_id"])) is not None else None
-        for item in inputs
-    ]
-    sizes = cut([entry[1] or 0 if entry else 0 for entry in listed], unit)
+    sizes = [media[i] or 0 if (i := order.get(item["image_id"])) is not None else 0 for item in inputs]
     told = {
         "inputs": len(inputs),
         "photos": len({item["image_id"] for item in inputs if item["image_id"] in order}),
-        "photos without caption (no inputs)": len(photos) - len(named),
+        "photos without caption (no inputs)": len(photos) - len(told_of),
         "captioned photos without boxes": sum(1 for i in named if not boxes[i]),
         "photos whose file is missing": sum(1 for i in named if media[i] is None),
         "boxes of photos that no caption names": stray,
@@ -121,12 +121,11 @@ def open_coco(source: CocoSource, unit: int) -> CocoPairs:
     return CocoPairs(
         folder,
         _captions_table(inputs, order),
-        _photos_table(photos, boxes, licenses),
-        tuple(sizes),
+        _photos_table(photos, boxes, licenses, media),
+        tuple(cut(sizes, unit)),
         {"source.captions": captions_sha, "source.instances": instances_sha},
         told,
         tuple(sorted(set(categories.values()))),
-        tuple(_payloads(listed, sizes)),
     )
 
 
@@ -226,7 +225,7 @@ def _boxes(
             continue
         x, y, w, h = _numbers(item.get("bbox"))
         boxes[photo].append(
-            {"x": x, "y": y, "w": w, "h": h, "category": names[category], "crowd": bool(item.get("iscrowd"))}
+            {"x": x, "y": y, "w": w, "h": h, "category": names[category], "crowd": item.get("iscrowd") in (1, "1")}
         )
     return boxes, stray
 
@@ -235,7 +234,7 @@ def _numbers(bbox: Any) -> tuple[float, float, float, float]:
     """Four numbers; NaN where there are none, which the steps count as an invalid box."""
     if isinstance(bbox, list) and len(bbox) == 4:
         try:
-            x, y, w, h = (float("nan") if isinstance(v, bool) else float(v) for v in bbox)
+            x, y, w, h = (float("nan") if isinstance(v, bool | str) else float(v) for v in bbox)
             return x, y, w, h
         except (TypeError, ValueError, OverflowError):
             pass
@@ -251,14 +250,6 @@ def _media_sizes(folder: Path, photos: Sequence[Mapping[str, Any]]) -> list[int 
         except (OSError, ValueError):  # ValueError: a name that no file can have
             sizes.append(None)
     return sizes
-
-
-def _payloads(listed: Sequence[tuple[str, int | None] | None], sizes: Iterable[int]) -> Iterator[str]:
-    """For each unit, what identifies its photos as listed: their names and sizes in bytes."""
-    start = 0
-    for size in sizes:
-        yield hashlib.sha256(json.dumps(listed[start : start + size]).encode()).hexdigest()
-        start += size
 
 
 def _text(value: Any) -> str:
@@ -280,7 +271,9 @@ def _captions_table(inputs: Sequence[Mapping[str, Any]], order: Mapping[int | st
     )
 
 
-def _photos_table(photos: Sequence[Mapping[str, Any]], boxes: Sequence[Any], licenses: Mapping[str, Any]) -> pa.Table:
+def _photos_table(
+    photos: Sequence[Mapping[str, Any]], boxes: Sequence[Any], licenses: Mapping[str, Any], media: Sequence[int | None]
+) -> pa.Table:
     def whole(value: Any) -> int | None:
         return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
 
@@ -296,4 +289,5 @@ def _photos_table(photos: Sequence[Mapping[str, Any]], boxes: Sequence[Any], lic
         "_annotated_height": [whole(photo.get("height")) for photo in photos],
         "_boxes": boxes,
     }
-    return pa.table({name: pa.array(columns[name], kind) for name, kind in _PHOTO.items()})
+    table = pa.table({name: pa.array(columns[name], kind) for name, kind in _PHOTO.items()})
+    return table.append_column("_media", pa.array(media, pa.int64()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 UNIT_BYTES = 256_000_000
 """A unit's media stay under about this, so that a block fits a worker's memory many times."""
@@ -19,3 +22,12 @@ def cut(sizes: Iterable[int], most: int) -> list[int]:
         count += 1
         size += media
     return [*units, count] if count else units
+
+
+def digests_of(listed: Sequence[Any], sizes: Iterable[int]) -> list[str]:
+    """SHA-256 in hex of what was listed of the inputs of each unit (plain JSON values), for units of these sizes."""
+    digests, start = [], 0
+    for size in sizes:
+        digests.append(hashlib.sha256(json.dumps(listed[start : start + size]).encode()).hexdigest())
+        start += size
+    return digests

@@ -107,6 +107,8 @@ def _check(image: Image.Image, data: bytes) -> Result:
     orientation = stored or image.getexif().get(_ORIENTATION, 1)
     if orientation not in _UPRIGHT:
         orientation = 1
+    if image.mode == "F" or (image.mode == "I" and not _fits_16_bit(image)):
+        return Rejected("unknown_range", "32-bit pixels do not tell which value is white")
     reason = _why_reencode(image, deep, orientation)
     kind = _KEPT.get(image.format or "", "png")
     if reason:
@@ -138,6 +140,11 @@ def _is_deep(image: Image.Image) -> bool:
         for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
     ]
     return any("16" in part for part in raw)
+
+
+def _fits_16_bit(image: Image.Image) -> bool:
+    extrema: Any = image.getextrema()
+    return bool(extrema[0] >= 0 and extrema[1] <= 65535)
 
 
 def _why_reencode(image: Image.Image, deep: bool, orientation: int) -> str | None:

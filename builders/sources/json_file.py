@@ -21,7 +21,9 @@ def load_json(path: Path, field: str) -> tuple[Any, str]:
     except json.JSONDecodeError as error:
         raise UserError(f"{field}: {path}, line {error.lineno}, column {error.colno}: {error.msg}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{field}: {path}: not UTF-8 at byte {error.start}") from None
+        before = raw[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise UserError(f"{field}: {path}, line {line}, column {column}: not UTF-8") from None
     except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{field}: {path}: {error}") from None
     except RecursionError:

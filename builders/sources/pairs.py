@@ -7,10 +7,9 @@ and CSV hold no images and are read whole. An input that cannot become a sample 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -18,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from builders import rows
-from builders.sources.cut import cut
+from builders.sources.cut import cut, digests_of
 from builders.sources.images import MAX_BYTES, ReadImage, check_image
 from builders.step import Record, Rejected, Result, Services
 from schemas.errors import BuildError
@@ -54,7 +53,6 @@ class Pairs:
     load: Load
     sizes: tuple[int, ...]
     sha256: Mapping[str, str]
-    payloads: tuple[str, ...]
     told: Mapping[str, int | str]
     extra: Mapping[str, pa.DataType] = field(default_factory=dict)
 
@@ -69,6 +67,12 @@ class Pairs:
     @property
     def digests(self) -> Mapping[str, str]:
         return self.sha256
+
+    def payloads(self, sizes: Sequence[int]) -> Sequence[str]:
+        """By the names and sizes in bytes of each unit's files, where the images are files."""
+        if "_files" not in self.listing.column_names:
+            return [""] * len(sizes)
+        return digests_of(self.listing["_files"].to_pylist(), sizes)
 
     def facts(self) -> Mapping[str, int | str]:
         return self.told
@@ -129,17 +133,10 @@ def finish(listed: Listed, folder: Path, load: Load, unit: int, extra: Mapping[s
         {**listed.columns, "key": pa.array(keys, pa.string()), "_problem": pa.array(problems, pa.string())}
     )
     sizes = tuple(cut(listed.media, unit))
-    payloads = tuple(_payloads(listed.files, sizes)) if listed.files is not None else ("",) * len(sizes)
+    if listed.files is not None:
+        table = table.append_column("_files", pa.array([json.dumps(file) for file in listed.files], pa.string()))
     told = {"inputs": len(keys), **listed.told, "inputs with a problem": sum(1 for p in problems if p)}
-    return Pairs(folder, table, load, sizes, listed.sha256, payloads, told, extra)
-
-
-def _payloads(files: Sequence[Any], sizes: Iterable[int]) -> Iterator[str]:
-    """For each unit, what identifies its files as listed."""
-    start = 0
-    for size in sizes:
-        yield hashlib.sha256(json.dumps(files[start : start + size]).encode()).hexdigest()
-        start += size
+    return Pairs(folder, table, load, sizes, listed.sha256, told, extra)
 
 
 def key_problems(keys: Sequence[str | None]) -> list[str | None]:

@@ -17,6 +17,7 @@ from builders.shards.finish import finish
 from builders.shards.store import Store
 from builders.shards.unit import Layout, Member, commit_unit
 from schemas.manifest import UnitMarker
+from tests.toy_recipe import CONTENT, RECIPE
 
 LAYOUT = Layout(
     members=(Member("image", extension_from="format"), Member("caption", "txt"), Member("json", "json")),
@@ -97,7 +98,7 @@ def dataset() -> BuildDataset:
             Unit(1, [[NO_BOX], [BROKEN]]),
             Unit(2, [[None], [None]]),
         ]
-        claim = Claim({"recipe": {"kind": "grit", "seed": 0}, "inputs": {"a": "b"}, "models": {}}, (4, 2, 2))
+        claim = Claim({"recipe": CONTENT, "inputs": {"a": "b"}, "models": {}}, (4, 2, 2))
         write_claim(store, claim)
         for one in units:
             one.commit(store)
@@ -105,7 +106,7 @@ def dataset() -> BuildDataset:
             store,
             claim,
             read_markers(store),
-            {"name": "toy", "kind": "grit", "seed": 0},
+            RECIPE,
             {"seconds": 1.0},
             {"inputs": 8},
         )

@@ -138,9 +138,7 @@ def test_what_plan_says_of_a_retry_is_what_a_retry_does(recipe: Any, whole: Dag,
     out = tmp_path / "out"
     commit_by_hand(recipe, whole, out, [0, 1, 2])
 
-    state = prepare(
-        Store(str(out)), make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=True
-    )
+    state = prepare(Store(str(out)), make_claim(recipe, whole), whole.source, overwrite=False, retry_failed=True)
 
     assert state.left == [1]
     assert [marker.unit for marker in state.done] == [0, 2]

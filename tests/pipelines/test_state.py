@@ -38,7 +38,7 @@ def begin(recipe: Path, store: Store, *sets: str, **options: Any) -> State:
     return prepare(
         store,
         make_claim(checked, whole),
-        whole.source.payloads,
+        whole.source,
         **{"overwrite": False, "retry_failed": False, **options},
     )
 
@@ -156,11 +156,11 @@ def test_given_nothing_yet_then_looking_writes_nothing_and_preparing_claims_the_
 ) -> None:
     claim = make_claim(load_recipe(coco.save()), whole)
 
-    assert look(store, claim, whole.source.payloads).left == [0, 1, 2]
+    assert look(store, claim, whole.source).left == [0, 1, 2]
     assert not store.root.exists()
 
-    prepare(store, claim, whole.source.payloads, overwrite=False, retry_failed=False)
-    assert look(store, claim, whole.source.payloads).claimed
+    prepare(store, claim, whole.source, overwrite=False, retry_failed=False)
+    assert look(store, claim, whole.source).claimed
 
 
 def test_given_committed_units_then_those_without_marker_are_left_whatever_else_lies_there(
@@ -170,7 +170,7 @@ def test_given_committed_units_then_those_without_marker_are_left_whatever_else_
     commit_by_hand(recipe, whole, store.root, [0, 2])
     (store.root / "data/000001.tar").write_bytes(b"a shard whose marker was never written")
 
-    state = look(store, make_claim(recipe, whole), whole.source.payloads)
+    state = look(store, make_claim(recipe, whole), whole.source)
 
     assert state.left == [1]
     assert (state.inputs, state.funnel.total) == (11, 7)
@@ -183,7 +183,7 @@ def test_given_failed_records_when_retried_then_their_units_are_taken_back_and_t
     commit_by_hand(recipe, whole, store.root, [0, 1, 2])
     old, before = (store.root / "units/000001.json").read_bytes(), times(store.root)
 
-    state = prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=True)
+    state = prepare(store, make_claim(recipe, whole), whole.source, overwrite=False, retry_failed=True)
 
     assert state.left == [1]
     assert sorted(times(store.root)) == ["000000.json", "000002.json"]
@@ -196,9 +196,9 @@ def test_given_a_retry_that_was_killed_before_it_built_then_the_next_run_still_b
 ) -> None:
     recipe = load_recipe(coco.save())
     commit_by_hand(recipe, whole, store.root, [0, 1, 2])
-    prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=True)
+    prepare(store, make_claim(recipe, whole), whole.source, overwrite=False, retry_failed=True)
 
-    state = prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=False, retry_failed=False)
+    state = prepare(store, make_claim(recipe, whole), whole.source, overwrite=False, retry_failed=False)
 
     assert state.left == [1]
 
@@ -208,7 +208,7 @@ def test_given_overwrite_then_the_datasets_own_files_go_and_nothing_else(coco: C
     commit_by_hand(recipe, whole, store.root, [0, 1])
     (store.root / "notes.txt").write_text("mine")
 
-    state = prepare(store, make_claim(recipe, whole), whole.source.payloads, overwrite=True, retry_failed=False)
+    state = prepare(store, make_claim(recipe, whole), whole.source, overwrite=True, retry_failed=False)
 
     assert state.left == [0, 1, 2]
     files = sorted(path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file())
@@ -231,7 +231,7 @@ def test_given_overwrite_in_a_folder_that_is_no_dataset_then_it_is_refused(coco:
 def replaced(whole: Dag) -> Dag:
     """The same source, after the files of units 1 and 2 were replaced."""
     assert isinstance(whole.source, Numbers)
-    return replace(whole, source=replace(whole.source, payloads=("0", "new", "new")))
+    return replace(whole, source=replace(whole.source, files=("0", "new", "new")))
 
 
 def test_given_files_that_changed_under_committed_units_then_it_is_refused_and_the_units_are_counted(
@@ -242,9 +242,9 @@ def test_given_files_that_changed_under_committed_units_then_it_is_refused_and_t
 
     told = r"files have changed .* since 2 units, the first 1, were built; --overwrite"
     with pytest.raises(UserError, match=told):
-        prepare(store, make_claim(recipe, replaced), replaced.source.payloads, overwrite=False, retry_failed=False)
+        prepare(store, make_claim(recipe, replaced), replaced.source, overwrite=False, retry_failed=False)
     with pytest.raises(UserError, match="since unit 2 was built"):  # unit 1 holds a failed record, unit 2 does not
-        prepare(store, make_claim(recipe, replaced), replaced.source.payloads, overwrite=False, retry_failed=True)
+        prepare(store, make_claim(recipe, replaced), replaced.source, overwrite=False, retry_failed=True)
     assert sorted(times(store.root)) == ["000000.json", "000001.json", "000002.json"], "nothing was taken back"
 
 
@@ -253,7 +253,7 @@ def test_given_files_mended_where_records_failed_then_a_retry_takes_them(
 ) -> None:
     recipe = load_recipe(coco.save())
     commit_by_hand(recipe, whole, store.root, [0, 1])
-    claim, now = make_claim(recipe, replaced), replaced.source.payloads
+    claim, now = make_claim(recipe, replaced), replaced.source
 
     with pytest.raises(UserError, match="--retry-failed builds them again"):
         prepare(store, claim, now, overwrite=False, retry_failed=False)
@@ -266,7 +266,7 @@ def test_given_files_that_changed_before_their_unit_was_built_then_the_build_goe
     recipe = load_recipe(coco.save())
     commit_by_hand(recipe, whole, store.root, [0])
 
-    state = prepare(store, make_claim(recipe, replaced), replaced.source.payloads, overwrite=False, retry_failed=False)
+    state = prepare(store, make_claim(recipe, replaced), replaced.source, overwrite=False, retry_failed=False)
 
     assert state.left == [1, 2]
 
@@ -279,7 +279,7 @@ def test_given_a_claim_that_cannot_be_read_then_one_line_names_the_file(coco: Co
     begin(coco.save(), store)
     (store.root / "build.json").write_text(text)
 
-    with pytest.raises(BuildError, match=r"build\.json.*delete it"):
+    with pytest.raises(BuildError, match=r"build\.json.*--overwrite"):
         begin(coco.save(), store)
 
 
@@ -301,7 +301,7 @@ def test_given_a_marker_that_cannot_be_read_then_one_line_names_the_file(
     (store.root / "units/000000.json").write_text(text)
 
     with pytest.raises(BuildError, match=r"units/000000\.json"):
-        look(store, make_claim(recipe, whole), whole.source.payloads)
+        look(store, make_claim(recipe, whole), whole.source)
 
 
 def test_given_a_stray_file_among_the_markers_then_it_is_no_unit(coco: Coco, store: Store, whole: Dag) -> None:
@@ -310,4 +310,44 @@ def test_given_a_stray_file_among_the_markers_then_it_is_no_unit(coco: Coco, sto
     (store.root / "units/notes.json").write_text("{}")
     (store.root / "units/.DS_Store").write_text("")
 
-    assert look(store, make_claim(recipe, whole), whole.source.payloads).left == [1, 2]
+    assert look(store, make_claim(recipe, whole), whole.source).left == [1, 2]
+
+
+# -- damage that a build mends
+
+
+def test_given_a_committed_unit_whose_shard_is_gone_then_it_is_left_to_be_built_again(
+    coco: Coco, store: Store, whole: Dag
+) -> None:
+    recipe = load_recipe(coco.save())
+    commit_by_hand(recipe, whole, store.root, [0, 1, 2])
+    (store.root / "data/000002.tar").unlink()
+
+    assert look(store, make_claim(recipe, whole), whole.source).left == [2]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 1, "content": {}, "unit_sizes": [5]}'])
+def test_given_a_claim_that_cannot_be_read_then_overwrite_starts_over(
+    coco: Coco, store: Store, whole: Dag, text: str
+) -> None:
+    recipe = load_recipe(coco.save())
+    commit_by_hand(recipe, whole, store.root, [0, 1, 2])
+    (store.root / "build.json").write_text(text)
+
+    with pytest.raises(BuildError, match="build again with --overwrite"):
+        prepare(store, make_claim(recipe, whole), whole.source, overwrite=False, retry_failed=False)
+    state = prepare(store, make_claim(recipe, whole), whole.source, overwrite=True, retry_failed=False)
+    assert state.left == [0, 1, 2]
+
+
+def test_given_a_photo_so_much_larger_that_units_are_cut_elsewhere_then_those_of_the_first_run_still_count(
+    coco: Coco, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin(coco.save(), store)
+    monkeypatch.setattr("builders.sources.cut.UNIT_BYTES", 1)
+
+    again = begin(coco.save(), store)
+
+    assert again.claim.unit_sizes == first.claim.unit_sizes
+    checked = load_recipe(coco.save())
+    assert len(make_dag(checked).source.unit_sizes) > len(first.claim.unit_sizes)

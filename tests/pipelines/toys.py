@@ -80,7 +80,7 @@ class Numbers:
 
     sizes: tuple[int, ...]
     given: Mapping[int, int] = field(default_factory=dict)
-    payloads: tuple[str, ...] = tuple(map(str, range(1000)))
+    files: tuple[str, ...] = tuple(map(str, range(1000)))
 
     @property
     def columns(self) -> Mapping[str, pa.DataType]:
@@ -93,6 +93,9 @@ class Numbers:
     @property
     def digests(self) -> Mapping[str, str]:
         return {"numbers": f"{self.sizes}"}
+
+    def payloads(self, sizes: Sequence[int]) -> Sequence[str]:
+        return self.files[: len(sizes)]
 
     def facts(self) -> Mapping[str, int | str]:
         return {"inputs": sum(self.sizes)}

@@ -116,7 +116,7 @@ def test_a_set_without_field_or_value_says_how_to_write_it(recipe: Path, item: s
         ("kind=gritt", "kind is 'gritt', but must be one of: grit"),
         ("source.kind=csv", "--set: source.kind is 'csv', but must be one of: coco, scenes"),
         ("seed=*x", "aliases are not allowed"),
-        ("seed=2020-13-45", "--set seed: not a value that YAML can hold: month must be in 1..12"),
+        ("seed=2020-13-45", "--set seed, line 1, column 1: not a value that YAML can hold: month must be in 1..12"),
     ],
 )
 def test_a_set_that_does_not_fit_names_its_field_and_what_is_wrong(recipe: Path, item: str, told: str) -> None:

@@ -72,9 +72,8 @@ class ScenesPairs:
         what = {"version": VERSION, "count": self.count, **asdict(self.world)}
         return {"source.scenes": hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()}
 
-    @property
-    def payloads(self) -> Sequence[str]:
-        return [""] * len(self.unit_sizes)
+    def payloads(self, sizes: Sequence[int]) -> Sequence[str]:
+        return [""] * len(sizes)
 
     @property
     def synonyms(self) -> Mapping[str, Sequence[str]]:

@@ -81,11 +81,11 @@ def test_boxes_are_drawn_where_they_are_in_the_phrases_colour(tmp_path: Path) ->
     sheet = Image.open(path).convert("RGB")
     colour = ImageColor.getrgb(COLOURS[0])
     left, top = 12, 12
-    assert sheet.getpixel((left + 60, top + 150)) == colour
-    assert sheet.getpixel((left + 179, top + 150)) == colour
-    assert sheet.getpixel((left + 150, top + 90)) == colour
-    assert sheet.getpixel((left + 120, top + 135)) == (255, 255, 255)
-    assert sheet.getpixel((left + 30, top + 150)) == (255, 255, 255)
+    assert sheet.getpixel((left + 120, top + 300)) == colour  # the photo is shown twice as large
+    assert sheet.getpixel((left + 359, top + 300)) == colour
+    assert sheet.getpixel((left + 300, top + 180)) == colour
+    assert sheet.getpixel((left + 240, top + 270)) == (255, 255, 255)
+    assert sheet.getpixel((left + 60, top + 300)) == (255, 255, 255)
 
 
 def test_the_same_samples_give_the_same_picture(tmp_path: Path, store: Store) -> None:

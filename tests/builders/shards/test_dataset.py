@@ -29,6 +29,7 @@ from builders.shards.store import Store
 from builders.shards.verify import verify
 from schemas.errors import BuildError, UserError
 from schemas.manifest import FORMAT, summed
+from tests.toy_recipe import RECIPE
 
 Dataset = Callable[[Path], Store]
 CLAIM = Claim({"recipe": {"seed": 0, "nms_iou": 0.5}, "inputs": {"source.captions": "abc"}}, (3, 3, 1))
@@ -131,7 +132,7 @@ def test_a_dataset_with_a_unit_missing_is_not_finished(unit: Any, tmp_path: Path
     write_claim(store, claim)
     unit(0, [[None]]).commit(store)
     with pytest.raises(BuildError, match="1 of 2 units are not committed, the first is 1"):
-        finish(store, claim, read_markers(store), {"name": "toy", "kind": "grit"}, {}, {})
+        finish(store, claim, read_markers(store), RECIPE, {}, {})
     with pytest.raises(UserError, match="has not finished"):
         read_manifest(store)
 
@@ -166,7 +167,7 @@ def test_units_taken_back_leave_their_digests_on_record_and_the_rest_in_place(
     unit(0, [[None], [None], [None], [None]]).commit(store)
     claim = read_claim(store)
     assert claim is not None
-    manifest = finish(store, claim, read_markers(store), {"name": "toy", "kind": "grit"}, {}, {})
+    manifest = finish(store, claim, read_markers(store), RECIPE, {}, {})
     old = before[0].shard
     assert old is not None
     assert [(e["unit"], e["old_shard"]) for e in manifest["exceptions"]] == [(0, old.sha256)]

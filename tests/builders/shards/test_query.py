@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builders.shards.dataset import retire
+from builders.shards.dataset import Claim, retire, write_claim
 from builders.shards.query import connect, query
 from builders.shards.store import Store
 from schemas.errors import UserError
@@ -90,3 +91,20 @@ def test_what_is_no_dataset_or_has_no_unit_is_told_in_one_line(tmp_path: Path) -
     Store(tmp_path).put_bytes("build.json", b"{}")
     with pytest.raises(UserError, match="no unit is committed yet"):
         connect(Store(tmp_path))
+
+
+def test_a_reason_that_only_late_units_have_is_seen(unit: Any, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(40):
+        unit(number, [[None], [("rejected", "step", f"reason_{number}")]]).commit(store)
+    write_claim(store, Claim({}, (2,) * 40))
+    told = query(store, "select sum(inputs.reasons['rejected/step/reason_39']) from units")
+    assert " 1 " in told
+
+
+@pytest.mark.parametrize("name", ["q[1]", "q*", "what?", "it's"])
+def test_a_path_is_no_pattern(dataset: Any, tmp_path: Path, name: str) -> None:
+    for other in (name, "q1", "qx", "whatx"):
+        dataset(tmp_path / other)
+    told = connect(Store(tmp_path / name)).sql("select count(*), count(distinct shard) from samples").fetchall()
+    assert told == [(5, 2)]

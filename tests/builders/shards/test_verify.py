@@ -20,6 +20,7 @@ from builders.shards.finish import finish
 from builders.shards.store import Store
 from builders.shards.verify import MOST, verify
 from schemas.errors import BuildError, UserError
+from tests.toy_recipe import RECIPE
 
 Dataset = Callable[[Path], Store]
 SHARD, INDEX, REJECTS, MARKER = "data/000000.tar", "index/000000.parquet", "rejects/000000.parquet", "units/000000.json"
@@ -116,7 +117,7 @@ def test_bytes_after_the_end_are_found(store: Store) -> None:
 @pytest.mark.parametrize("path", [SHARD, INDEX, REJECTS])
 def test_a_missing_file_is_found(store: Store, path: str) -> None:
     store.delete(path)
-    assert problems(store) == f"unit 0: {path} is missing"
+    assert problems(store) == f"unit 0: {path} is missing; the same build command builds its unit again"
 
 
 def test_a_missing_marker_is_found(store: Store) -> None:
@@ -140,7 +141,7 @@ def test_many_problems_are_told_up_to_a_limit(unit: Any, tmp_path: Path) -> None
     twin.table = twin.table.set_column(0, "key", first.table["key"])
     first.commit(store)
     twin.commit(store)
-    finish(store, claim, read_markers(store), {"name": "toy", "kind": "grit"}, {}, {})
+    finish(store, claim, read_markers(store), RECIPE, {}, {})
     found = verify(store).problems
     assert len(found) == MOST
     assert all("stands twice" in problem for problem in found)
@@ -229,6 +230,9 @@ def test_a_sample_whose_json_is_none_is_found(store: Store) -> None:
         {"funnel": {}},
         {"tallies": {"n_boxes": 1}},
         {"content": {"recipe": {"seed": 1}}},
+        {"recipe": {**RECIPE, "nms_iou": 0.1}},
+        {"recipe": None},
+        {"inputs": {"inputs": 9}},
     ],
 )
 def test_a_manifest_that_was_edited_is_found(store: Store, edit: dict[str, Any]) -> None:
@@ -263,6 +267,30 @@ def test_a_claim_that_is_gone_is_told_in_one_line(store: Store) -> None:
     store.delete("build.json")
     with pytest.raises(BuildError, match=r"build\.json is missing"):
         verify(store)
+
+
+def test_losses_that_the_rejects_do_not_have_are_found(store: Store) -> None:
+    def blame_a_failure(marker: dict[str, Any]) -> None:
+        for name in ("inputs", "records"):
+            marker[name]["reasons"] = {f"failed/{why}": n for why, n in marker[name]["reasons"].items()}
+
+    edit_json(store, MARKER, blame_a_failure)
+    assert f"unit 0: {REJECTS} has the losses" in problems(store)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"samples": "3"}, {"tallies": None}, {"tallies": {"n_boxes": "x"}}, {"shard": 5}],
+)
+def test_a_marker_that_holds_what_is_no_count_is_told_in_one_line(store: Store, edit: dict[str, Any]) -> None:
+    edit_json(store, MARKER, lambda marker: marker.update(edit))
+    assert "unit 0: marker not readable: " in problems(store)
+
+
+def test_a_card_that_is_a_folder_is_noted(store: Store) -> None:
+    store.delete("README.md")
+    (store.root / "README.md").mkdir()
+    assert len(verify(store).notes) == 1
 
 
 def test_a_marker_whose_outcomes_do_not_add_up_is_found(store: Store) -> None:

@@ -70,7 +70,7 @@ def test_every_input_is_read_once_and_in_order_whatever_the_cut(tmp_path: Path, 
     assert [row["_caption"] for rows in units for row in rows] == [str(i) for i in range(len(keys))]
     assert [row for rows in units for row in rows] == read(pairs)
     assert max(pairs.unit_sizes) <= unit
-    assert len(pairs.payloads) == len(pairs.unit_sizes)
+    assert len(pairs.payloads(pairs.unit_sizes)) == len(pairs.unit_sizes)
 
 
 def test_a_source_reaches_a_worker_as_it_is(tmp_path: Path) -> None:
@@ -121,13 +121,13 @@ def test_payloads_change_with_the_name_size_or_presence_of_a_units_own_files(tmp
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(b"12345")
     path = jsonl(tmp_path, {"image": "a.jpg", "caption": "a"}, {"image": "b.jpg", "caption": "b"})
-    before = opened(path, 1).payloads
-    assert opened(path, 1).payloads == before
+    before = opened(path, 1).payloads([1, 1])
+    assert opened(path, 1).payloads([1, 1]) == before
     (tmp_path / "b.jpg").write_bytes(b"123456")
-    after = opened(path, 1).payloads
+    after = opened(path, 1).payloads([1, 1])
     assert after[0] == before[0] and after[1] != before[1]
     (tmp_path / "b.jpg").unlink()
-    assert len({before[1], after[1], opened(path, 1).payloads[1]}) == 3
+    assert len({before[1], after[1], opened(path, 1).payloads([1, 1])[1]}) == 3
 
 
 # ---- what cannot be opened -------------------------------------------------------------------------------------------
