@@ -120,6 +120,12 @@ def test_crowd_regions_are_marked(coco: Coco) -> None:
     assert row["_boxes"][0]["crowd"] is True
 
 
+@pytest.mark.parametrize("flag", [0, "0", None, False, "no"])
+def test_what_does_not_say_one_is_no_crowd(coco: Coco, flag: Any) -> None:
+    (row,) = coco.write(boxes=[{**BOX, "iscrowd": flag}]).rows()
+    assert row["_boxes"][0]["crowd"] is False
+
+
 @pytest.mark.parametrize("size", [None, "100", 0, -5, 1.5, True, 2**40])
 def test_a_size_that_is_no_number_of_pixels_is_not_known(coco: Coco, size: Any) -> None:
     (row,) = coco.write([{**PHOTO, "width": size}]).rows()

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -378,3 +379,11 @@ def test_the_true_format_counts_not_the_name(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_of_its_own_record(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ReadImage(tmp_path)([{"image_file": "gone.jpg"}])
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pixels_that_do_not_tell_what_is_white_are_rejected_and_not_guessed(kind: type) -> None:
+    out = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 60_000 * 60_000 // 2, kind)).save(out, "TIFF")
+    result = check_image(out.getvalue())
+    assert isinstance(result, Rejected) and result.reason == "unknown_range"
