@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
+TRUTH := select truth_kind, count(*) filter (outcome is null) as kept, count(*) filter (outcome = 'rejected') as rejected \
+	from (from samples union all by name from rejects) group by all order by all
+
 .PHONY: demo test test-all unit lint bench clean
 .DELETE_ON_ERROR:
 
@@ -18,6 +21,7 @@ $(READY): constraints.txt pyproject.toml
 demo: $(READY)
 	$(BIN)/gristmill build recipes/demo/pairs.yaml --out out/demo/pairs
 	$(BIN)/gristmill show out/demo/pairs --sheet out/demo/pairs.png
+	$(BIN)/gristmill query out/demo/pairs "$(TRUTH)"
 	$(BIN)/gristmill build recipes/demo/grit.yaml --out out/demo/grit
 	$(BIN)/gristmill show out/demo/grit --sheet out/demo/grit.png
 
