@@ -91,7 +91,7 @@ def _in_worker(texts: list[str]) -> dict[str, list[float]]:
         with tempfile.TemporaryDirectory() as folder:
             coco_folder(Path(folder) / "coco", photos(1), 5)
             dag = grit(recipe_of(Path(folder) / "coco", 5))
-        handle = Handle(ray.put(Job("bench", dag, (), None)), "bench", WatchActor.remote(1, 1.0, {}))  # type: ignore[arg-type]
+        handle = Handle(ray.put(Job("bench", dag, (), (), None)), "bench", WatchActor.remote(1, 1.0, {}))  # type: ignore[arg-type]
         index = [stage.name for stage in dag.stages].index("chunks")
         measured: dict[str, list[float]] = ray.get(ray.remote(_worker).remote(handle, index, texts))
         return measured

@@ -4,7 +4,8 @@
 payloads one after the other to one file, hashes them as it goes, and flushes the file to disk; so does
 `webdataset.TarWriter` here, whose output is hashed as it is written. "Shard and index" are ours, each through the
 store: temporary file, flush to disk, rename, flush of the folder. "Unit" is the whole commit: shard, index, rejects and
-marker, each flushed like that.
+marker, each flushed like that. The targets are asked on disk, where datasets are written; memory shows what the code
+itself costs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> list[Row]:
         with tempfile.TemporaryDirectory(dir=parent) as folder:
             seconds = interleave(_contenders(Path(folder), unit), ROUNDS)
         for other, target in (("raw", 0.85), ("webdataset", 1.5)):
-            for ours, aim in (("shard and index", target), ("unit", None)):
+            for ours, aim in (("shard and index", target if place == "disk" else None), ("unit", None)):
                 title = f"{place}: {ours} / {other}"
                 found.append(compare(title, seconds[ours], seconds[other], SAMPLES, "samples/s", aim))
     return found
