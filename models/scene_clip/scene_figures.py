@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from builders.filters.clip_image import PrepareImage
 from builders.filters.clip_model import ClipModel, ClipTokenizer
 from builders.sources.scenes.contrasts import contrasts
 from builders.sources.scenes.source import open_scenes
+from schemas.sources import ScenesSource
 
 Floats = NDArray[np.float32]
 
@@ -76,8 +76,8 @@ def score_scenes(scorer: Scorer, seed: int, count: int) -> Scenes:
     """The first scenes of a seed: whatever the share of noise, scene i is the same picture."""
     tables = []
     for share in ("mismatched", "one_word"):
-        fields = dict.fromkeys(("mismatched", "one_word", "duplicates", "corrupt", "foreign"), 0.0) | {share: 1.0}
-        source = open_scenes(SimpleNamespace(count=count, seed=seed, size=SIDE, **fields), count)
+        fields: dict[str, Any] = {"count": count, "seed": seed, "size": SIDE, share: 1.0}
+        source = open_scenes(ScenesSource(kind="scenes", **fields), count)
         tables.append(source.read(0, count).to_pydict())
     elsewhere, edited = tables
     assert elsewhere["_bytes"] == edited["_bytes"]
