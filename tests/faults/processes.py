@@ -50,6 +50,11 @@ def wait_for(what: Callable[[], bool], seconds: float, told: str) -> None:
         time.sleep(0.02)
 
 
+def _hear_interrupts() -> None:
+    """A run in the background (a CI's, one under nohup) hands down that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Build:
     """`python -m pipelines build` of a recipe, running."""
 
@@ -58,7 +63,12 @@ class Build:
         self._log = (recipe.parent / f"build-{time.monotonic_ns()}.log").open("w+")
         command = [sys.executable, "-m", "pipelines", "build", str(recipe), "--out", str(out), *options]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=ROOT,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
         self._seen: set[int] = set()
 
