@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from builders.sources import pairs
-from builders.sources.pairs import Pairs
-from builders.sources.pairs_open import open_pairs
-from schemas.errors import UserError
-from schemas.pairs import PairsSource
+from tests.builders.sources.on_disk import opened, read, refused
 
 
 @pytest.fixture
@@ -23,22 +19,6 @@ def folder(tmp_path: Path) -> Path:
     (folder / "a.jpg").write_bytes(b"12345")
     (folder / "a.txt").write_text("a dog")
     return folder
-
-
-def opened(path: Path, unit: int = 1000, **fields: Any) -> Pairs:
-    return open_pairs(PairsSource(path=str(path), **fields), unit)
-
-
-def read(path: Path, **fields: Any) -> list[dict[str, Any]]:
-    source = opened(path, **fields)
-    found: list[dict[str, Any]] = source.read(0, source.listing.num_rows).to_pylist()
-    return found
-
-
-def refused(path: Path, **fields: Any) -> str:
-    with pytest.raises(UserError) as error:
-        opened(path, **fields)
-    return str(error.value)
 
 
 # ---- pairs -----------------------------------------------------------------------------------------------------------

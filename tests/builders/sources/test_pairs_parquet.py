@@ -12,29 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders.sources import pairs_parquet
-from builders.sources.pairs import Pairs
-from builders.sources.pairs_open import open_pairs
 from schemas.errors import BuildError, UserError
-from schemas.pairs import PairsSource
+from tests.builders.sources.on_disk import opened, read, refused
 
 HF = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def opened(path: Path, unit: int = 1000, **fields: Any) -> Pairs:
-    return open_pairs(PairsSource(path=str(path), **fields), unit)
-
-
-def read(path: Path, **fields: Any) -> list[dict[str, Any]]:
-    source = opened(path, **fields)
-    found: list[dict[str, Any]] = source.read(0, source.listing.num_rows).to_pylist()
-    return found
-
-
-def refused(path: Path, **fields: Any) -> str:
-    with pytest.raises(UserError) as error:
-        opened(path, **fields)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def parquet(path: Path, columns: dict[str, Any], rows_a_group: int = 3) -> Path:

@@ -7,7 +7,6 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +14,9 @@ from hypothesis import strategies as st
 
 from builders.shards.store import Store
 from builders.sources import pairs_tar
-from builders.sources.pairs import Pairs
-from builders.sources.pairs_open import open_pairs
 from builders.sources.pairs_tar import headers
 from schemas.errors import BuildError, UserError
-from schemas.pairs import PairsSource
+from tests.builders.sources.on_disk import opened, read, refused
 
 Members = tuple[tuple[str, bytes], ...]
 PAIR = (("a.jpg", b"image"), ("a.txt", b"a dog"), ("a.json", b'{"url": "u", "license": "CC0"}'))
@@ -32,22 +29,6 @@ def tar(path: Path, members: Members = PAIR, kind: int = tarfile.USTAR_FORMAT) -
             info.size = len(data)
             out.addfile(info, io.BytesIO(data))
     return path
-
-
-def opened(path: Path, unit: int = 1000, **fields: Any) -> Pairs:
-    return open_pairs(PairsSource(path=str(path), **fields), unit)
-
-
-def read(path: Path, **fields: Any) -> list[dict[str, Any]]:
-    pairs = opened(path, **fields)
-    found: list[dict[str, Any]] = pairs.read(0, pairs.listing.num_rows).to_pylist()
-    return found
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(UserError) as error:
-        opened(path)
-    return str(error.value)
 
 
 # ---- samples ---------------------------------------------------------------------------------------------------------

@@ -13,28 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.sources.pairs import Pairs
-from builders.sources.pairs_open import open_pairs
 from builders.sources.pairs_text import csv_rows, typed
-from schemas.errors import UserError
-from schemas.pairs import PairsSource
-
-
-def opened(path: Path, unit: int = 1000, **fields: Any) -> Pairs:
-    return open_pairs(PairsSource(path=str(path), **fields), unit)
-
-
-def read(path: Path, **fields: Any) -> list[dict[str, Any]]:
-    source = opened(path, **fields)
-    found: list[dict[str, Any]] = source.read(0, source.listing.num_rows).to_pylist()
-    return found
-
-
-def refused(path: Path, **fields: Any) -> str:
-    with pytest.raises(UserError) as error:
-        opened(path, **fields)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+from tests.builders.sources.on_disk import opened, read, refused
 
 
 def written(path: Path, data: str | bytes) -> Path:
