@@ -7,21 +7,16 @@ No torch here: a worker that only prepares photos does not load it.
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import pyarrow as pa
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from builders.sources.images import MAX_PIXELS
+from builders.sources.images import MAX_PIXELS, decoded
 from builders.step import Record, Rejected, Result, Services
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""What strangers' bytes may be decoded as."""
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -121,19 +116,7 @@ def prepared(
 
     `change` is done to the decoded photo first; `draft` as in PrepareImage.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _pixels(image, preprocess, draft, change)
-    except UnidentifiedImageError:
-        return Rejected("not_an_image", "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
-    except Image.DecompressionBombError as error:
-        return Rejected("too_many_pixels", str(error))
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever they run into
-        return Rejected("broken_image", f"{type(error).__name__}: {error}")
+    return decoded(data, lambda image: _pixels(image, preprocess, draft, change))
 
 
 def _pixels(

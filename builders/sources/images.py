@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
@@ -21,6 +22,8 @@ MAX_BYTES = 128_000_000
 """A larger file is no photo for training."""
 MAX_PIXELS = 100_000_000
 """More decoded pixels are a decompression bomb (300 MB of RGB)."""
+
+T = TypeVar("T")
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _KEPT = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -79,11 +82,16 @@ def check_image(data: bytes | Rejected) -> Result:
         return data
     if not data:
         return Rejected("empty_image", "the file has no bytes")
+    return decoded(data, lambda image: _check(image, data))
+
+
+def decoded(data: bytes, use: Callable[[Image.Image], T]) -> T | Rejected:
+    """What `use` makes of an encoded image of a stranger's, or why it cannot be decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                return _check(image, data)
+                return use(image)
     except UnidentifiedImageError:
         return Rejected("not_an_image", "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
     except Image.DecompressionBombError as error:
