@@ -95,8 +95,7 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> float:
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         watch = WatchActor.remote(state.inputs, max_failed, start)
         name = uuid.uuid4().hex
-        sizes = state.claim.unit_sizes
-        job = Job(name, dag, sizes, tuple(dag.source.payloads(sizes)), store)
+        job = Job(name, dag, state.claim.unit_sizes, state.payloads, store)
         handle = Handle(ray.put(job), name, watch)
         with Display(lambda: ray.get(watch.read.remote(), timeout=5), len(state.claim.unit_sizes), state.inputs, start):
             for first in range(0, len(state.left), WAVE):

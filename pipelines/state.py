@@ -29,7 +29,7 @@ from schemas.recipe import Recipe, content
 
 @dataclass(frozen=True)
 class State:
-    """A build before it runs.
+    """A build before it runs. `payloads` are the source's, for the units of the claim.
 
     `done` are the markers of committed units, `left` the units that a run would build, `changed` those of the
     committed ones whose source files have other names or sizes by now.
@@ -39,6 +39,7 @@ class State:
     claimed: bool
     done: list[UnitMarker]
     left: list[int]
+    payloads: tuple[str, ...]
     changed: frozenset[int] = frozenset()
 
     @property
@@ -74,7 +75,7 @@ def look(store: Store, claim: Claim, source: Source) -> State:
     """
     old = read_claim(store)
     if old is None:
-        return _fresh(claim)
+        return _fresh(claim, source)
     if old.hash != claim.hash:
         lines = "; ".join(differences(old.content, claim.content))
         raise UserError(
@@ -85,9 +86,9 @@ def look(store: Store, claim: Claim, source: Source) -> State:
     markers = [marker for unit in committed(store) if _whole(marker := read_marker(store, unit), files)]
     there = {marker.unit for marker in markers}
     left = [unit for unit in range(len(old.unit_sizes)) if unit not in there]
-    payloads = source.payloads(old.unit_sizes)
+    payloads = tuple(source.payloads(old.unit_sizes))
     changed = frozenset(marker.unit for marker in markers if marker.payloads != payloads[marker.unit])
-    return State(old, True, markers, left, changed)
+    return State(old, True, markers, left, payloads, changed)
 
 
 def _whole(marker: UnitMarker, files: set[str]) -> bool:
@@ -95,8 +96,8 @@ def _whole(marker: UnitMarker, files: set[str]) -> bool:
     return all(file.path in files for file in mine if file)
 
 
-def _fresh(claim: Claim) -> State:
-    return State(claim, False, [], list(range(len(claim.unit_sizes))))
+def _fresh(claim: Claim, source: Source) -> State:
+    return State(claim, False, [], list(range(len(claim.unit_sizes))), tuple(source.payloads(claim.unit_sizes)))
 
 
 def refusal(state: State, *, retry_failed: bool) -> str | None:
@@ -123,7 +124,7 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     """
     if overwrite and is_claimed(store):
         clear(store)
-        state = _fresh(claim)
+        state = _fresh(claim, source)
     else:
         state = look(store, claim, source)
     if problem := refusal(state, retry_failed=retry_failed):
