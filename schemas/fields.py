@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -50,21 +50,32 @@ def marked(field: FieldInfo, mark: str) -> bool:
 
 
 def by_kind(*models: type[Fields]) -> Callable[[Any], str | None]:
-    """For pydantic's Discriminator: the class (by name, its Tag) that a mapping's `kind` chooses; the first without."""
+    """For pydantic's Discriminator: the class (by name, its Tag) that a mapping's `kind` chooses; the first without.
+
+    `kind: null` is a choice as well: of a class whose `kind` may be left open; where there is none, of no class.
+    """
+    default = models[0].__name__
 
     def choose(value: Any) -> str | None:
-        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-        if kind is None:
-            return models[0].__name__
-        return next((model.__name__ for model in models if kind in kinds_of(model)), None)
+        if not isinstance(value, dict):
+            return next((model.__name__ for model in models if isinstance(value, model)), default)
+        if "kind" not in value:
+            return default
+        kind = value["kind"]
+        return next((model.__name__ for model in models if kind in _choices(model)), None)
 
     return choose
 
 
 def kinds_of(model: type[BaseModel]) -> list[str]:
     """The values of `kind` that choose a class; none where it has no such field."""
+    return [part for part in _choices(model) if isinstance(part, str)]
+
+
+def _choices(model: type[BaseModel]) -> list[Any]:
+    """What `kind` may be in a class: words, and None where it may be left open."""
     field = model.model_fields.get("kind")
-    return [part for part in _parts(field.annotation) if isinstance(part, str)] if field else []
+    return [None if part is NoneType else part for part in _parts(field.annotation)] if field else []
 
 
 def nested(annotation: Any) -> list[type[BaseModel]]:

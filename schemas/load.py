@@ -196,6 +196,8 @@ def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[st
         # A misspelt field is told before the field that is missing for it.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         dotted, parent, options = _walk(model, first["loc"])
+        if first["type"] == "union_tag_not_found" and isinstance(first["input"], dict):
+            dotted += ".kind"  # pydantic tells the mapping whose kind is unknown
         by_set = any(f"{option}.".startswith(f"{dotted}.") or dotted.startswith(f"{option}.") for option in given)
         raise UserError(f"{'--set' if by_set else name}: {_problem(model, first, dotted, parent, options)}") from None
 
@@ -230,9 +232,10 @@ def _problem(
         return f"there is no field {dotted}; {mend}"
     if error["type"] == "missing" or (dotted in set(_marked(model, "location")) and error["input"] is None):
         return f"{dotted} is not given; set it in the recipe or with --set {dotted}=…"
-    if error["type"] == "union_tag_not_found" and isinstance(error["input"], dict):
-        known = ", ".join(sorted(kind for option in options for kind in kinds_of(option)))
-        return f"{dotted}.kind is {error['input'].get('kind')!r}, but must be one of: {known}"
+    if dotted.endswith(".kind") and error["type"] in ("union_tag_not_found", "literal_error"):
+        chosen = error["input"]["kind"] if error["type"] == "union_tag_not_found" else error["input"]
+        known = sorted(kind for option in options or [parent] for kind in kinds_of(option))
+        return f"{dotted} is {chosen!r}, but must be one of: {', '.join(known)}"
     message: str = _PLAIN.get(error["type"], error["msg"].removeprefix("Value error, "))
     message = message[0].lower() + message[1:]
     if not dotted:

@@ -101,7 +101,7 @@ class ClipScore:
 
         if services.device == "cpu":
             torch.set_num_threads(self.threads)
-        self._services, self._asked = services, self.batch
+        self._asked = self.batch
         self._model = ClipModel(self.spec, services.device)
         self._heads = [load_head(head, self.dim, self._model.device) for head in self.heads]
 
@@ -131,7 +131,6 @@ class ClipScore:
             raise UserError(f"{where}.precision: the GPU cannot hold one pair; set bf16, or take a smaller model")
         self.batch = (len(part) + 1) // 2
         torch.cuda.empty_cache()
-        self._services.counters.add({"clip_batch_halved": 1})
         return None
 
     def _answer(self, part: list[Record]) -> dict[str, torch.Tensor]:

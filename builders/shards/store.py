@@ -70,6 +70,17 @@ class Store:
     def exists(self, path: str) -> bool:
         return (self.root / path).exists()
 
+    def list_below(self, folder: str) -> list[str]:
+        """The paths of whatever lies in `folder` and its subfolders, sorted. A link is told and not followed.
+
+        Raises OSError where a folder cannot be looked into.
+        """
+        found = []
+        for base, folders, files in os.walk(self.root / folder, onerror=_refuse):
+            links = [name for name in folders if Path(base, name).is_symlink()]
+            found += [Path(base, name).relative_to(self.root).as_posix() for name in files + links]
+        return sorted(found)
+
     def list(self, folder: str) -> list[str]:
         """The paths of the files in `folder`, sorted; none where there is no such folder."""
         try:
@@ -96,6 +107,12 @@ class Store:
                 file.unlink(missing_ok=True)
         with suppress(OSError):  # not empty: somebody is writing
             folder.rmdir()
+
+
+def _refuse(error: OSError) -> None:
+    """For `os.walk`, which goes on in silence where a folder cannot be read: only one that is not there is empty."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _alive(pid: int) -> bool:

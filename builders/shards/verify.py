@@ -205,7 +205,11 @@ def _check_member(tar: IO[bytes], key: str, member: dict[str, Any]) -> str | Non
 def _note_strays(store: Store, markers: list[UnitMarker], report: Report) -> None:
     ours = {path for marker in markers for path in expected_files(marker.unit)}
     for folder in ("data", "index", "rejects", "embeddings", "units"):
-        strays = [path for path in store.list(folder) if path not in ours]
+        try:
+            strays = [path for path in store.list_below(folder) if path not in ours]
+        except OSError as error:
+            report.problem(f"{folder}/ not readable: {' '.join(str(error).split())}")
+            continue
         if strays and folder == "data":
             report.problem(f"{len(strays)} tars belong to no unit, but a trainer would read them: {strays[0]}…")
         elif strays:

@@ -251,6 +251,22 @@ def test_a_recipe_of_no_known_kind_is_told_the_kinds(recipe: Path, content: str)
     assert "but must be one of: grit" in refused(recipe)
 
 
+@pytest.mark.parametrize("chosen", ["null", "drawn", "3", "[coco]"])
+@pytest.mark.parametrize(
+    ("field", "known"), [("source", "coco, scenes"), ("detector", "annotations")], ids=["source", "detector"]
+)
+def test_a_part_of_no_known_kind_is_told_the_kinds(recipe: Path, field: str, known: str, chosen: str) -> None:
+    data = yaml.safe_load(RECIPE)
+    data.setdefault(field, {})["kind"] = yaml.safe_load(chosen)
+    recipe.write_text(yaml.safe_dump(data))
+    value = data[field]["kind"]
+    told = f"{field}.kind is {value!r}, but must be one of: {known}"
+    assert refused(recipe) == f"{recipe}: {told}"
+    assert refused(recipe, "source.images=x") == f"{recipe}: {told}"  # the file is to blame, not the option
+    recipe.write_text(RECIPE)
+    assert refused(recipe, f"{field}.kind={chosen}") == f"--set: {told}"
+
+
 # ---- the file --------------------------------------------------------------------------------------------------------
 
 

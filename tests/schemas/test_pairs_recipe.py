@@ -67,6 +67,12 @@ def test_paths_in_the_file_start_at_the_file_whatever_holds_them(tmp_path: Path)
     assert [head.path for head in made.clip.heads] == [str(tmp_path / "heads/nsfw.safetensors"), "/a.safetensors"]
 
 
+def test_a_null_kind_of_pairs_on_disk_is_told_by_the_files_names_as_one_that_is_not_given(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump({"kind": "pairs", "source": {"path": "x", "kind": None}}))
+    (tmp_path / "without.yaml").write_text(yaml.safe_dump({"kind": "pairs", "source": {"path": "x"}}))
+    assert load_recipe(tmp_path / "r.yaml").source == load_recipe(tmp_path / "without.yaml").source
+
+
 @pytest.mark.parametrize(
     ("sets", "told"),
     [

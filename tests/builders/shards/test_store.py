@@ -190,6 +190,18 @@ def test_a_folder_is_listed_in_order_with_files_alone(store: Store) -> None:
     assert store.list("nowhere") == []
 
 
+def test_whatever_lies_below_a_folder_is_listed_in_order_and_links_are_not_followed(store: Store) -> None:
+    for name in ("data/b", "data/a", "data/deeper/still/c", "other/d"):
+        store.put_bytes(name, b"")
+    (store.root / "data/empty").mkdir()
+    (store.root / "data/deeper/round").symlink_to(store.root / "data")
+    (store.root / "data/gone").symlink_to("nowhere")
+    assert store.list_below("data") == ["data/a", "data/b", "data/deeper/round", "data/deeper/still/c", "data/gone"]
+    assert store.list_below("nowhere") == []
+    with pytest.raises(NotADirectoryError):
+        store.list_below("data/a")
+
+
 def test_deleting_what_is_gone_is_no_error(store: Store) -> None:
     store.put_bytes("a", b"1")
     store.delete("a")

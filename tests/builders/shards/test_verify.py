@@ -80,6 +80,27 @@ def test_files_that_belong_to_no_unit_are_noted_and_a_tar_that_a_trainer_would_r
     ]
 
 
+def test_files_in_subfolders_belong_to_no_unit_either(store: Store) -> None:
+    for folder in ("index", "rejects", "embeddings", "units"):
+        store.put_bytes(f"{folder}/old/000001.parquet", b"stray")
+    report = verify(store)
+    assert report.problems == []
+    assert report.notes == [
+        f"1 files in {folder}/ belong to no unit; readers ignore them: {folder}/old/000001.parquet…"
+        for folder in ("index", "rejects", "embeddings", "units")
+    ]
+    store.put_bytes("data/old/000001.tar", b"stray")
+    store.put_bytes("data/very/old/000000.tar", b"stray")
+    assert verify(store).problems == [
+        "2 tars belong to no unit, but a trainer would read them: data/old/000001.tar…",
+    ]
+
+
+def test_a_file_where_a_folder_should_be_is_a_problem_and_no_traceback(store: Store) -> None:
+    (store.root / "embeddings").write_bytes(b"no folder")
+    assert problems(store).startswith("embeddings/ not readable: ")
+
+
 def test_a_parquet_file_that_is_none_is_a_problem_and_no_traceback(store: Store) -> None:
     (store.root / INDEX).unlink()
     (store.root / INDEX).mkdir()
