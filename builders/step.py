@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from builders.acquire.hosts import Hosts
+
 Record = dict[str, Any]
 """One input on its way: column -> plain value. Media are encoded bytes."""
 
@@ -22,6 +24,14 @@ class Rejected:
     reason: str
     detail: str = ""
     known: Record = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failed(Rejected):
+    """A record that could not be judged, and may be in a later run (--retry-failed): a server was busy, say.
+
+    What raises an exception becomes one as well.
+    """
 
 
 @dataclass(frozen=True)
@@ -44,10 +54,14 @@ class Counters(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """What a worker hands to a step at `setup`. `device` is "cuda" on a worker that holds a GPU, "cpu" elsewhere."""
+    """What a worker hands to a step at `setup`. `device` is "cuda" on a worker that holds a GPU, "cpu" elsewhere.
+
+    `hosts`: how many requests run at each host of the internet, in the whole cluster; None where only this one asks.
+    """
 
     counters: Counters
     device: str
+    hosts: Hosts | None = None
 
 
 class Step(Protocol):

@@ -53,7 +53,7 @@ class Stage:
     name: str
     steps: tuple[Step, ...]
     batch: int = 64
-    cpus: int = 1
+    cpus: float = 1
     gpus: float = 0
 
 
@@ -62,7 +62,7 @@ class Dag:
     """source -> stages -> (pack ->) shards.
 
     `models` maps each model that decides bytes to its file or folder; `packages` are those, beside the ones that every
-    build needs, whose versions do.
+    build needs, whose versions do. `fetches`: a step asks hosts of the internet, which is limited cluster-wide.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Dag:
     pack: Pack | None = None
     models: Mapping[str, Path] | None = None
     packages: tuple[str, ...] = ()
+    fetches: bool = False
 
     def __post_init__(self) -> None:
         check_columns(self)

@@ -30,14 +30,14 @@ class Cluster:
 class Placement:
     """Where one stage runs. `workers` is the size of its pool; None means tasks, as many as there are CPUs."""
 
-    cpus: int
+    cpus: float
     gpus: float
     workers: int | None
     note: str = ""
 
     def __str__(self) -> str:
         if self.workers is None:
-            what = f"tasks of {self.cpus} CPU{'s' * (self.cpus != 1)}"
+            what = f"tasks of {self.cpus:g} CPU{'s' * (self.cpus != 1)}"
         else:
             what = f"{self.workers} worker{'s' * (self.workers != 1)} of {self.gpus:g} GPU"
         return f"{what}{self.note}"

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from builders import rows
+from builders.acquire.client import Manners
+from builders.acquire.download import Pace
+from builders.acquire.resize import Resizing
+from builders.acquire.step import FetchImage
 from builders.filters.clip import HALVED, ClipScore, MinScore, PrepareImage, PrepareText
 from builders.filters.clip_files import ClipFiles, ClipSpec, HeadFile, find_clip
 from builders.filters.mask import PrepareMasked
-from builders.filters.rules import rule_models, rule_steps
+from builders.filters.rules import image_rule_steps, rule_models, rule_steps, text_rule_steps
 from builders.filters.sample import PairSample
 from builders.grounding.caption import CheckCaption
 from builders.grounding.chunks import parser_folder
@@ -22,22 +28,28 @@ from builders.sources.scenes.source import open_scenes
 from builders.step import Step
 from pipelines.dag import Dag, Source, Stage
 from schemas.clip import Clip
+from schemas.fetch import Fetch
+from schemas.pairs import UrlsSource
 from schemas.recipe import PairsRecipe
 from schemas.sources import ScenesSource
 
 CAPTION_MAX = 10_000
 """Characters; longer text is no caption, and would hold up tokenizers and taggers. `rules.max_chars` is the user's."""
 
+FETCH_CPUS = 0.5
+"""Of a task that fetches a unit: it waits as long as it works, and the last of its URLs longest, so that several
+units are fetched beside each other."""
+
 PACKAGES = ("torch", "open_clip_torch", "torchvision", "numpy", "fasttext-predict")
 """Those whose versions decide scores and languages."""
+FETCH_PACKAGES = ("img2dataset", "albumentations", "opencv-python-headless", "exifread")
+"""Those whose versions decide the pixels of what is fetched."""
 
 
 def pairs(recipe: PairsRecipe) -> Dag:
     """The DAG of a recipe that filters pairs. Raises UserError where the recipe names what is not there."""
-    source, folder = _inputs(recipe)
     parser = parser_folder(recipe.parser)
-    rules = rule_steps(recipe.rules, parser)
-    stages = [Stage("pairs", (CheckCaption(CAPTION_MAX), ReadPairImage(folder), *rules))]
+    source, stages = _inputs(recipe, parser)
     models = rule_models(recipe.rules, parser)
     beside: tuple[str, ...] = ()
     if recipe.clip:
@@ -64,16 +76,40 @@ def pairs(recipe: PairsRecipe) -> Dag:
             beside=beside,
         ),
         models=models,
-        packages=PACKAGES,
+        packages=(*PACKAGES, *FETCH_PACKAGES) if isinstance(recipe.source, UrlsSource) else PACKAGES,
+        fetches=isinstance(recipe.source, UrlsSource),
     )
 
 
-def _inputs(recipe: PairsRecipe) -> tuple[Source, Path]:
-    """The source, and the folder that its image paths start from; scenes bring their bytes."""
+def _inputs(recipe: PairsRecipe, parser: Path) -> tuple[Source, list[Stage]]:
+    """The source, and the stages from its rows to images that satisfy the rules."""
+    check, unit = CheckCaption(CAPTION_MAX), recipe.output.unit
+    if isinstance(recipe.source, UrlsSource):
+        text, image = text_rule_steps(recipe.rules, parser), image_rule_steps(recipe.rules)
+        fetch = Stage("fetch", (_fetched(recipe.fetch or Fetch()),), batch=unit, cpus=FETCH_CPUS)
+        return open_pairs(recipe.source, unit), [Stage("captions", (check, *text)), fetch, Stage("images", image)]
+    rules = rule_steps(recipe.rules, parser)
     if isinstance(recipe.source, ScenesSource):
-        return open_scenes(recipe.source, recipe.output.unit), Path()
-    disk = open_pairs(recipe.source, recipe.output.unit)
-    return disk, disk.folder
+        return open_scenes(recipe.source, unit), [Stage("pairs", (check, ReadPairImage(Path()), *rules))]
+    disk = open_pairs(recipe.source, unit)
+    return disk, [Stage("pairs", (check, ReadPairImage(disk.folder), *rules))]
+
+
+def _fetched(fetch: Fetch) -> FetchImage:
+    token = fetch.user_agent_token and fetch.user_agent_token.lower()
+    who = f"; {fetch.user_agent_token}" if token else ""
+    manners = Manners(
+        agent=f"gristmill (builds image datasets{who})",
+        token=token,
+        opt_out=frozenset(value.strip().lower() for value in fetch.disallowed_header_directives),
+        **_named(Manners, fetch, but=("agent", "token", "opt_out")),
+    )
+    return FetchImage(manners, Pace(**_named(Pace, fetch)), Resizing(**_named(Resizing, fetch)), fetch.extract_exif)
+
+
+def _named(kind: type[Any], fetch: Fetch, but: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a recipe that a class of builders/acquire has under the same names."""
+    return {field.name: getattr(fetch, field.name) for field in fields(kind) if field.name not in but}
 
 
 def _prepared(clip: Clip, spec: ClipSpec, files: ClipFiles) -> tuple[Step, ...]:

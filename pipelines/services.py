@@ -1,4 +1,4 @@
-"""Services that hold for a whole cluster, as one small Ray actor."""
+"""Services that hold for a whole cluster, as small Ray actors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import ray
 
+from builders.acquire.hosts import Claim, Grant, HostLimits
 from schemas.errors import BuildError
 
 
@@ -57,3 +58,19 @@ class ClusterCounters:
 
     def add(self, amounts: Mapping[str, float]) -> None:
         self._actor.add.remote(dict(amounts))
+
+
+HostsActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)(HostLimits)
+
+
+class ClusterHosts:
+    """The `Hosts` service in a worker: asks the actor, and waits for its answer."""
+
+    def __init__(self, actor: ray.actor.ActorHandle) -> None:
+        self._actor = actor
+
+    def renew(
+        self, worker: str, per_host: int, claims: Mapping[str, Claim], pauses: Mapping[str, float]
+    ) -> Mapping[str, Grant]:
+        grants: Mapping[str, Grant] = ray.get(self._actor.renew.remote(worker, per_host, claims, pauses))
+        return grants

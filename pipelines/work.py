@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from builders import rows
-from builders.step import Child, Pack, Record, Rejected, Result, Step
+from builders.step import Child, Failed, Pack, Record, Rejected, Result, Step
 from schemas.errors import BuildError, UserError
 
 DETAIL_MAX = 500
@@ -78,7 +78,7 @@ def run_step(table: pa.Table, step: Step, batch: int) -> pa.Table:
 def _results(step: Step, records: list[Record]) -> Iterator[Result]:
     try:
         results = step(records)
-    except (StepBug, UserError, MemoryError):
+    except (BuildError, UserError, MemoryError):
         raise
     except Exception as error:
         yield from _one_by_one(step, records) if len(records) > 1 else [_failed(error)]
@@ -94,20 +94,15 @@ def _one_by_one(step: Step, records: list[Record]) -> Iterator[Result]:
         yield from _results(step, [record])
 
 
-@dataclass(frozen=True)
-class _Failed(Rejected):
-    """A record that raised."""
-
-
-def _failed(error: Exception) -> _Failed:
-    return _Failed(type(error).__name__, " ".join(str(error).split()))
+def _failed(error: Exception) -> Failed:
+    return Failed(type(error).__name__, " ".join(str(error).split()))
 
 
 def _note(verdicts: Verdicts, step: Step, position: int, result: Result) -> None:
     if isinstance(result, Rejected):
         if not isinstance(result.reason, str) or not isinstance(result.detail, str):
             raise StepBug(f"step {step.name!r} rejected with a reason or detail that is no text: {result}")
-        outcome = "failed" if isinstance(result, _Failed) else "rejected"
+        outcome = "failed" if isinstance(result, Failed) else "rejected"
         verdicts.lost[position] = outcome, result.reason, result.detail[:DETAIL_MAX]
         if not result.known.keys() <= step.adds.keys():
             raise StepBug(f"step {step.name!r} rejected with {_shape(result.known)}, but adds {sorted(step.adds)}")

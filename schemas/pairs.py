@@ -38,18 +38,35 @@ class PairsSource(Fields):
     limit: int | None = Field(None, ge=1, description="take only the first inputs; --limit sets it")
 
 
+class UrlsSource(Fields):
+    """A list of image URLs with captions: Parquet, JSONL, CSV or TSV. Its other columns travel into the index."""
+
+    kind: Literal["urls"]
+    path: str = location(description="a file, or a folder of them")
+    columns: list[str] | None = Field(
+        None, min_length=2, description="CSV, TSV: the columns' names, where no first line holds them (CC3M, CC12M)"
+    )
+    url: str | None = Field(None, description="column of the URL")
+    caption: str | None = Field(None, description="column of the caption")
+    key: str | None = Field(None, description="column of the key; numbered where there is none")
+    license: str | None = Field(None, description="column of the licence")
+    sha256: str | None = Field(None, description="column of the SHA-256 in hex that the fetched bytes must have")
+    limit: int | None = Field(None, ge=1, description="take only the first inputs; --limit sets it")
+
+
 USUAL: dict[str, tuple[str, ...]] = {
     "caption": ("caption", "text", "TEXT", "Caption"),
     "image": ("image", "image_file", "image_path", "file_name", "filename", "path", "jpg"),
     "key": ("key", "__key__"),
     "url": ("url", "URL", "image_url"),
     "license": ("license", "LICENSE", "licence"),
+    "sha256": ("sha256",),
     "text_boxes": (),
 }
 """Names that are looked for, in order, where a column is not given."""
 
 
-def named(source: PairsSource, what: str) -> tuple[str, ...]:
+def named(source: PairsSource | UrlsSource, what: str) -> tuple[str, ...]:
     """The names under which a column is looked for: the one given, or the usual ones."""
     given: Any = getattr(source, what)
     return (given,) if given else USUAL[what]

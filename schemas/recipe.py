@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from schemas.clip import Clip
+from schemas.fetch import Fetch
 from schemas.fields import Fields, by_kind, marked, model_name, running
-from schemas.pairs import PairsSource
+from schemas.pairs import PairsSource, UrlsSource
 from schemas.rules import Rules
 from schemas.sources import CocoSource, ScenesSource
 
@@ -21,7 +22,8 @@ _Coco = Annotated[CocoSource, Tag("CocoSource")]
 _Scenes = Annotated[ScenesSource, Tag("ScenesSource")]
 _Pairs = Annotated[PairsSource, Tag("PairsSource")]
 GritSource = Annotated[_Coco | _Scenes, Discriminator(by_kind(CocoSource, ScenesSource))]
-PairSource = Annotated[_Pairs | _Scenes, Discriminator(by_kind(PairsSource, ScenesSource))]
+_Urls = Annotated[UrlsSource, Tag("UrlsSource")]
+PairSource = Annotated[_Pairs | _Scenes | _Urls, Discriminator(by_kind(PairsSource, ScenesSource, UrlsSource))]
 
 
 class AnnotationsDetector(Fields):
@@ -83,6 +85,7 @@ class PairsRecipe(_Recipe):
 
     kind: Literal["pairs"]
     source: PairSource
+    fetch: Fetch | None = Field(None, description="source.kind urls: how images are fetched and resized")
     rules: Rules = Rules()
     clip: Clip | None = Field(None, description="without it, rules alone decide")
 
@@ -90,6 +93,12 @@ class PairsRecipe(_Recipe):
     def _language_is_known(self) -> PairsRecipe:
         if self.clip and self.clip.min_score_by_language and not self.rules.languages:
             raise ValueError("clip.min_score_by_language: needs rules.languages, which tells each caption's language")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_fetched(self) -> PairsRecipe:
+        if self.fetch and not isinstance(self.source, UrlsSource):
+            raise ValueError("fetch: needs source.kind: urls; images of other sources are on disk")
         return self
 
     @model_validator(mode="after")

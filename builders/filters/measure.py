@@ -30,21 +30,31 @@ EMOJI = re.compile(
 
 @dataclass
 class MeasureImage:
-    """Adds the image's bytes and sides (pixels). `aspect`: larger side / smaller side, rounded up to 4 decimals."""
+    """Adds the image's bytes and sides (pixels). `aspect`: larger side / smaller side, rounded up to 4 decimals.
 
+    `of_original`: of the image as it was fetched, before it was resized.
+    """
+
+    of_original: bool = False
     name: ClassVar = "measure_image"
-    reads: ClassVar = ("image", "width", "height")
     adds: ClassVar = {"n_bytes": pa.int64(), "side_min": pa.int32(), "side_max": pa.int32(), "aspect": pa.float64()}
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        if self.of_original:
+            return ("original_width", "original_height", "fetched_bytes")
+        return ("width", "height", "image")
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        return [self._measure(record) for record in records]
+        return [self._measure(*(record[name] for name in self.reads)) for record in records]
 
-    def _measure(self, record: Record) -> Result:
-        low, high = sorted((record["width"], record["height"]))
-        return {"n_bytes": len(record["image"]), "side_min": low, "side_max": high, "aspect": _up(high, low)}
+    def _measure(self, width: int, height: int, encoded: bytes | int) -> Result:
+        low, high = sorted((width, height))
+        size = encoded if isinstance(encoded, int) else len(encoded)
+        return {"n_bytes": size, "side_min": low, "side_max": high, "aspect": _up(high, low)}
 
 
 @dataclass

@@ -80,22 +80,26 @@ def active(rules: Rules) -> tuple[tuple[Rule, Any], ...]:
 
 @dataclass
 class ApplyRules:
-    """Rejects what breaks a rule; adds nothing."""
+    """Rejects what breaks a rule of one of `columns` (None: any rule); adds nothing."""
 
     rules: Rules
-    name: ClassVar = "rules"
+    name: str = "rules"
+    columns: Collection[str] | None = None
     adds: ClassVar[Mapping[str, pa.DataType]] = {}
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(rule.column for rule, _ in active(self.rules)))
+        return tuple(dict.fromkeys(rule.column for rule, _ in self._asked()))
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        asked = active(self.rules)
+        asked = self._asked()
         return [_apply(asked, record) for record in records]
+
+    def _asked(self) -> list[tuple[Rule, Any]]:
+        return [one for one in active(self.rules) if self.columns is None or one[0].column in self.columns]
 
 
 def _apply(asked: Iterable[tuple[Rule, Any]], record: Record) -> Result:
@@ -112,13 +116,28 @@ def rule_steps(rules: Rules, parser: Path) -> tuple[Step, ...]:
     They read `caption`, `image`, `format`, `width` and `height`. `parser` is the folder of a spaCy pipeline with a
     tagger; it is loaded where a rule of grammar is asked for.
     """
+    return (MeasureImage(), *_measures_of_text(rules, parser), ApplyRules(rules))
+
+
+def text_rule_steps(rules: Rules, parser: Path) -> tuple[Step, ...]:
+    """Of `rule_steps` those of the caption, for before an image is fetched; `image_rule_steps` are the others."""
+    measures = _measures_of_text(rules, parser)
+    return (*measures, ApplyRules(rules, "text_rules", {name for step in measures for name in step.adds}))
+
+
+def image_rule_steps(rules: Rules) -> tuple[Step, ...]:
+    """Of `rule_steps` those of the image as it was fetched; `format` alone is that in which it is stored."""
+    return (MeasureImage(of_original=True), ApplyRules(rules, "image_rules", {*MeasureImage.adds, "format"}))
+
+
+def _measures_of_text(rules: Rules, parser: Path) -> tuple[Step, ...]:
     needed = {rule.column for rule, _ in active(rules)}
-    steps: list[Step] = [MeasureImage(), MeasureText()]
+    steps: list[Step] = [MeasureText()]
     if needed & set(MeasureLanguage.adds):
         steps.append(MeasureLanguage())
     if needed & set(MeasureGrammar.adds):
         steps.append(MeasureGrammar(parser))
-    return (*steps, ApplyRules(rules))
+    return tuple(steps)
 
 
 def rule_models(rules: Rules, parser: Path) -> dict[str, Path]:

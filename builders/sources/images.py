@@ -102,29 +102,63 @@ def decoded(data: bytes, use: Callable[[Image.Image], T]) -> T | Rejected:
         return Rejected("broken_image", f"{type(error).__name__}: {error}")
 
 
-def _check(image: Image.Image, data: bytes) -> Result:
+@dataclass(frozen=True)
+class Seen:
+    """What an opened image is: its EXIF orientation, whether Pillow has `turned` it already, and why its bytes may
+    not be shown as they are (None: they may)."""
+
+    orientation: int
+    turned: bool
+    reason: str | None
+
+
+def look(image: Image.Image) -> Seen | Rejected:
+    """Decode an opened image and see what it is; Rejected for what is no photo."""
+    if problem := not_a_photo(image):
+        return problem
+    deep = _is_deep(image)
+    if deep and "transparency" in image.info:
+        return Rejected("transparent_16_bit", "a 16-bit photo with one transparent colour cannot be flattened")
+    stored = orientation_of(image) if image.format == "TIFF" else None  # load() turns a TIFF upright
+    image.load()
+    orientation = stored or orientation_of(image)
+    if image.mode == "F" or (image.mode == "I" and not _fits_16_bit(image)):
+        return Rejected("unknown_range", "32-bit pixels do not tell which value is white")
+    return Seen(orientation, stored is not None, _why_reencode(image, deep, orientation))
+
+
+def not_a_photo(image: Image.Image) -> Rejected | None:
+    """Why an opened image is none, told without decoding it."""
     if image.width * image.height > MAX_PIXELS:
         return Rejected("too_many_pixels", f"{image.width} x {image.height} pixels are over {MAX_PIXELS:,}")
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         return Rejected("animated", f"{image.format} of {image.n_frames} frames")  # type: ignore[attr-defined]
-    deep = _is_deep(image)
-    if deep and "transparency" in image.info:
-        return Rejected("transparent_16_bit", "a 16-bit photo with one transparent colour cannot be flattened")
-    stored = image.getexif().get(_ORIENTATION, 1) if image.format == "TIFF" else None  # load() turns a TIFF upright
-    image.load()
-    orientation = stored or image.getexif().get(_ORIENTATION, 1)
-    if orientation not in _UPRIGHT:
-        orientation = 1
-    if image.mode == "F" or (image.mode == "I" and not _fits_16_bit(image)):
-        return Rejected("unknown_range", "32-bit pixels do not tell which value is white")
-    reason = _why_reencode(image, deep, orientation)
+    return None
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation; 1, upright, where there is none that the standard knows."""
+    found = image.getexif().get(_ORIENTATION, 1)
+    return found if found in _UPRIGHT else 1
+
+
+def upright(image: Image.Image, seen: Seen) -> Image.Image:
+    """8-bit RGB as a viewer shows the image."""
+    shown = _as_rgb(image)
+    if seen.orientation != 1 and not seen.turned:
+        shown = shown.transpose(_UPRIGHT[seen.orientation])
+    shown.info = {}
+    return shown
+
+
+def _check(image: Image.Image, data: bytes) -> Result:
+    seen = look(image)
+    if isinstance(seen, Rejected):
+        return seen
     kind = _KEPT.get(image.format or "", "png")
-    if reason:
+    if seen.reason:
         lossy = image.format in ("JPEG", "MPO")
-        image = _as_rgb(image)
-        if orientation != 1 and stored is None:
-            image = image.transpose(_UPRIGHT[orientation])
-        image.info = {}
+        image = upright(image, seen)
         out = io.BytesIO()
         image.save(out, "JPEG" if lossy else "PNG", **({"quality": 95, "subsampling": 0} if lossy else {}))
         data, kind = out.getvalue(), "jpg" if lossy else "png"
@@ -133,8 +167,8 @@ def _check(image: Image.Image, data: bytes) -> Result:
         "format": kind,
         "width": image.width,
         "height": image.height,
-        "orientation": orientation,
-        "reencoded": reason,
+        "orientation": seen.orientation,
+        "reencoded": seen.reason,
     }
 
 

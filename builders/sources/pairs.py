@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -45,8 +45,19 @@ class Load(Protocol):
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What kind of pairs: their columns, and what is wrong with a record (None: nothing)."""
+
+    columns: Mapping[str, pa.DataType]
+    problem: Callable[[Record], str | None]
+
+
+@dataclass(frozen=True)
 class Pairs:
-    """The inputs: `listing` a row each (`key`, `_problem`, and what `load` needs). `folder` holds the image files."""
+    """The inputs: `listing` a row each (`key`, `_problem`, and what `load` needs). `folder` holds the image files.
+
+    `survey` looks at some of them for `facts`, which a build that goes on does not need.
+    """
 
     folder: Path
     listing: pa.Table
@@ -54,11 +65,13 @@ class Pairs:
     sizes: tuple[int, ...]
     sha256: Mapping[str, str]
     told: Mapping[str, int | str]
-    extra: Mapping[str, pa.DataType] = field(default_factory=dict)
+    extra: Mapping[str, pa.DataType]
+    shape: Shape
+    survey: Callable[[Pairs], Mapping[str, int | str]] | None = None
 
     @property
     def columns(self) -> Mapping[str, pa.DataType]:
-        return {**PAIR, **self.extra}
+        return {**self.shape.columns, **self.extra}
 
     @property
     def unit_sizes(self) -> Sequence[int]:
@@ -75,14 +88,14 @@ class Pairs:
         return digests_of(self.listing["_files"].to_pylist(), sizes)
 
     def facts(self) -> Mapping[str, int | str]:
-        return self.told
+        return {**self.told, **(self.survey(self) if self.survey else {})}
 
     def read(self, start: int, count: int) -> pa.Table:
         listed = self.listing.slice(start, count)
         found = self.load(listed)
         for record, key, problem in zip(found, listed["key"].to_pylist(), listed["_problem"].to_pylist(), strict=True):
             record["key"] = key
-            record["_problem"] = text(problem or record.get("_problem") or _problem(record))
+            record["_problem"] = text(problem or record.get("_problem") or self.shape.problem(record))
             if record["_problem"]:
                 record["_bytes"] = None
         return pa.table(
@@ -90,13 +103,16 @@ class Pairs:
         )
 
 
-def _problem(record: Record) -> str | None:
+def _image_problem(record: Record) -> str | None:
     caption, data, file = (record.get(name) for name in ("_caption", "_bytes", "image_file"))
     if caption is None:
         return "no_caption: there is none"
     if data is not None:
         return f"image_too_large: over {MAX_BYTES:,} bytes" if len(data) > MAX_BYTES else None
     return outside(file) if file else "no_image: there is neither path nor bytes"
+
+
+IMAGES = Shape(PAIR, _image_problem)
 
 
 def outside(file: str) -> str | None:
@@ -125,7 +141,14 @@ class Listed:
     told: Mapping[str, int | str]
 
 
-def finish(listed: Listed, folder: Path, load: Load, unit: int, extra: Mapping[str, pa.DataType]) -> Pairs:
+def finish(
+    listed: Listed,
+    folder: Path,
+    load: Load,
+    unit: int,
+    extra: Mapping[str, pa.DataType] | None = None,
+    shape: Shape = IMAGES,
+) -> Pairs:
     """The source, with bad and repeated keys marked, cut into units of at most `unit`."""
     keys = [text(key) for key in listed.keys]
     problems = [text(a or b) for a, b in zip(listed.problems, key_problems(keys), strict=True)]
@@ -136,7 +159,7 @@ def finish(listed: Listed, folder: Path, load: Load, unit: int, extra: Mapping[s
     if listed.files is not None:
         table = table.append_column("_files", pa.array([json.dumps(file) for file in listed.files], pa.string()))
     told = {"inputs": len(keys), **listed.told, "inputs with a problem": sum(1 for p in problems if p)}
-    return Pairs(folder, table, load, sizes, listed.sha256, told, extra)
+    return Pairs(folder, table, load, sizes, listed.sha256, told, extra or {}, shape)
 
 
 def key_problems(keys: Sequence[str | None]) -> list[str | None]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from builders.sources.pairs import Pairs
 from builders.sources.pairs_folder import open_folder
 from builders.sources.pairs_parquet import open_parquet
+from builders.sources.pairs_table import TableSource
 from builders.sources.pairs_tar import IMAGE, open_tars
 from builders.sources.pairs_text import open_text
+from builders.sources.urls import open_urls
 from builders.uri import local_path
 from schemas.errors import UserError
-from schemas.pairs import PairsKind, PairsSource
+from schemas.pairs import PairsKind, UrlsSource
 
 _BY_NAME: dict[str, PairsKind] = {
     ".tar": "webdataset",
@@ -28,7 +30,7 @@ _OF_KIND = {"images": _TABLES, "image": _TABLES, "key": _TABLES, "captions": ("f
 """Fields that only some kinds have."""
 
 
-def open_pairs(source: PairsSource, unit: int) -> Pairs:
+def open_pairs(source: TableSource, unit: int) -> Pairs:
     """List the inputs at `source.path`, in units of at most `unit`. Raises UserError for what cannot be read."""
     path = local_path(source.path, "source.path")
     try:
@@ -40,14 +42,18 @@ def open_pairs(source: PairsSource, unit: int) -> Pairs:
     return pairs
 
 
-def _open(source: PairsSource, path: Path, unit: int) -> Pairs:
+def _open(source: TableSource, path: Path, unit: int) -> Pairs:
     if not path.exists():
         raise UserError(f"source.path: {path} is not there")
     if not path.is_dir() and not path.is_file():
         raise UserError(f"source.path: {path} is neither a file nor a folder")
     if all((path / name).exists() for name in ("manifest.json", "units", "data")):
         path = path / "data"  # a dataset that gristmill built and finished
-    kind = source.kind or _detect(path)
+    kind = source.kind if source.kind and source.kind != "urls" else _detect(path)
+    if isinstance(source, UrlsSource):
+        if kind not in _TABLES:
+            raise UserError(f"source.path: {path} is no list of URLs; give a Parquet, JSONL, CSV or TSV file")
+        return open_urls(source, _files(path, kind), kind, unit)
     for field, kinds in _OF_KIND.items():
         if getattr(source, field) is not None and kind not in kinds:
             raise UserError(f"source.{field}: a source of kind {kind} has no such field; leave it out")

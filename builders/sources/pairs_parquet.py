@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builders.sources.pairs import Listed, Pairs, check_unchanged, finish, text
-from builders.sources.pairs_table import carried, files_of, folder_of, pair_of, roles_of
+from builders.sources.pairs_table import TableSource, carried, files_of, folder_of, pair_of, roles_of, shape_of
 from builders.step import Record
 from schemas.errors import UserError
-from schemas.pairs import PairsSource
 
 BATCH = 64
 """Rows of a Parquet file that are decoded at once: a row group may be larger than memory."""
@@ -69,7 +68,7 @@ class LoadParquet:
         return record
 
 
-def open_parquet(source: PairsSource, files: list[Path], unit: int) -> Pairs:
+def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
     """List the rows of Parquet files from their footers and their columns of keys and image paths."""
     whole = hashlib.sha256()
     roles: dict[str, str] = {}
@@ -89,7 +88,7 @@ def open_parquet(source: PairsSource, files: list[Path], unit: int) -> Pairs:
                 whole.update(f"{path.stat().st_size}\0".encode() + _footer(path))
                 groups += [(number, group, *counted) for group, counted in enumerate(_groups(path, footer))]
                 keys += [text(key) for key in _column(parquet, roles["key"])] if "key" in roles else []
-                names += _paths(parquet, roles["image"])
+                names += _paths(parquet, roles["image"]) if "image" in roles else [None] * footer.num_rows
         except (pa.ArrowException, OSError, ValueError) as error:
             raise UserError(f"source.path: {path}: cannot be read as Parquet: {' '.join(str(error).split())}") from None
     most = min(len(names), source.limit or len(names))
@@ -112,7 +111,8 @@ def open_parquet(source: PairsSource, files: list[Path], unit: int) -> Pairs:
     )
     sizes = tuple(path.stat().st_size for path in files)
     load = LoadParquet(tuple(files), sizes, {role: name for role, name in roles.items() if role != "key"}, extra)
-    return finish(listed, folder, load, unit, {carried(name): kind for name, kind in extra.items()})
+    further = {carried(name): kind for name, kind in extra.items()}
+    return finish(listed, folder, load, unit, further, shape_of(source))
 
 
 def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
@@ -124,11 +124,15 @@ def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
     return [(count, max(group.total_byte_size, 0) // max(count, 1)) for group, count in zip(groups, rows, strict=True)]
 
 
-def _roles(source: PairsSource, schema: pa.Schema, path: Path) -> dict[str, str]:
+def _roles(source: TableSource, schema: pa.Schema, path: Path) -> dict[str, str]:
     roles = roles_of(source, schema.names, path)
-    caption, image = (schema.field(roles[role]).type for role in ("caption", "image"))
-    if not _is(caption, "string", "null"):
-        raise UserError(f"source.caption: {path.name}: column {roles['caption']!r} is {caption}, but must be text")
+    for role in (role for role in ("caption", "url") if role in roles):
+        kind = schema.field(roles[role]).type
+        if not _is(kind, "string", "null"):
+            raise UserError(f"source.{role}: {path.name}: column {roles[role]!r} is {kind}, but must be text")
+    if "image" not in roles:
+        return roles
+    image = schema.field(roles["image"]).type
     parts = {f.name: f.type for f in image} if pa.types.is_struct(image) else {"path": image, "bytes": image}
     path_ok, bytes_ok = _is(parts.get("path"), "string"), _is(parts.get("bytes"), "binary")
     if not path_ok and not bytes_ok:

@@ -6,11 +6,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from builders.sources.pairs import as_boxes, as_caption, outside, text
+import pyarrow as pa
+
+from builders.sources.pairs import IMAGES, Shape, as_boxes, as_caption, outside, text
 from builders.step import Record
 from builders.uri import local_path
 from schemas.errors import UserError
-from schemas.pairs import USUAL, PairsSource, named
+from schemas.pairs import USUAL, PairsSource, UrlsSource, named
+
+TableSource = PairsSource | UrlsSource
+
+
+def _url_problem(record: Record) -> str | None:
+    if record.get("_caption") is None:
+        return "no_caption: there is none"
+    return None if record.get("url") else "no_url: there is none"
+
+
+URLS = Shape({name: pa.string() for name in ("key", "_caption", "_problem", "url", "license", "_sha256")}, _url_problem)
+"""Pairs whose images are elsewhere. `_sha256`: what the list says of the image's bytes, in hex."""
+
+
+def shape_of(source: TableSource) -> Shape:
+    return URLS if isinstance(source, UrlsSource) else IMAGES
 
 
 def carried(name: str) -> str:
@@ -18,18 +36,19 @@ def carried(name: str) -> str:
     return f"source_{name}"
 
 
-def roles_of(source: PairsSource, names: Sequence[str], path: Path) -> dict[str, str]:
+def roles_of(source: TableSource, names: Sequence[str], path: Path) -> dict[str, str]:
     """Which column is which. Raises UserError where one that is named or needed is not there."""
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise UserError(f"source.path: {path}: two columns are named {twice!r}; rename one")
     roles: dict[str, str] = {}
-    for role in USUAL:
+    needed = ("caption", "url") if isinstance(source, UrlsSource) else ("caption", "image")
+    for role in (role for role in USUAL if role in type(source).model_fields):
         wanted = named(source, role)
         hit = next((name for name in wanted if name in names), None)
         if hit is not None:
             roles[role] = hit
-        elif getattr(source, role) or role in ("caption", "image"):
+        elif getattr(source, role) or role in needed:
             shown = ", ".join(names[:20]) or "none"
             raise UserError(
                 f"source.{role}: {path.name} has no column {wanted[0]!r}; set source.{role}; it has: {shown}"
@@ -38,10 +57,11 @@ def roles_of(source: PairsSource, names: Sequence[str], path: Path) -> dict[str,
 
 
 def pair_of(row: Mapping[str, Any], roles: Mapping[str, str]) -> Record:
-    """The columns of PAIR that a table's row tells, `key` aside."""
-    image: Any = row.get(roles["image"])
+    """The columns of PAIR, or of a URL's pair, that a table's row tells, `key` aside."""
+    image: Any = row.get(roles["image"]) if "image" in roles else None
     data, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, image)
-    record: Record = {name: text(row.get(roles[name])) if name in roles else None for name in ("url", "license")}
+    told = {"url": "url", "license": "license", "_sha256": "sha256"}
+    record: Record = {name: text(row.get(roles[role])) if role in roles else None for name, role in told.items()}
     record["_bytes"] = data if isinstance(data, bytes) else None
     record["image_file"] = text(path) if isinstance(path, str) else None
     if "text_boxes" in roles:
@@ -52,8 +72,11 @@ def pair_of(row: Mapping[str, Any], roles: Mapping[str, str]) -> Record:
     return record
 
 
-def folder_of(source: PairsSource, path: Path) -> Path:
-    folder = local_path(source.images, "source.images") if source.images else path.parent
+def folder_of(source: TableSource, path: Path) -> Path:
+    """Where the paths of images start from."""
+    if isinstance(source, UrlsSource) or not source.images:
+        return path.parent
+    folder = local_path(source.images, "source.images")
     if not folder.is_dir():
         raise UserError(f"source.images: {folder} is not a folder")
     return folder

@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from builders.sources.pairs import PAIR, Listed, Pairs, finish, text
-from builders.sources.pairs_table import carried, files_of, folder_of, pair_of, roles_of
+from builders.sources.pairs import Listed, Pairs, finish, text
+from builders.sources.pairs_table import TableSource, carried, files_of, folder_of, pair_of, roles_of, shape_of
 from builders.step import Record
 from schemas.errors import UserError
-from schemas.pairs import PairsKind, PairsSource
+from schemas.pairs import PairsKind, UrlsSource
 
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
@@ -33,14 +33,15 @@ class LoadListed:
         return records
 
 
-def open_text(source: PairsSource, files: list[Path], kind: PairsKind, unit: int) -> Pairs:
+def open_text(source: TableSource, files: list[Path], kind: PairsKind, unit: int) -> Pairs:
     """List JSONL or CSV files, read whole. A line that is no object, or no row, is an input with a problem."""
     whole = hashlib.sha256()
     rows: list[dict[str, Any] | str] = []
+    header = source.columns if isinstance(source, UrlsSource) else None
     for path in files:
         raw = path.read_bytes()
         whole.update(hashlib.sha256(raw).digest())
-        rows += csv_rows(path, raw) if kind == "csv" else json_rows(raw)
+        rows += csv_rows(path, raw, header) if kind == "csv" else json_rows(raw)
     rows = rows[: source.limit]
     if not rows:
         raise UserError(f"source.path: {files[0]} holds no row, so there is nothing to build")
@@ -51,21 +52,22 @@ def open_text(source: PairsSource, files: list[Path], kind: PairsKind, unit: int
     roles = roles_of(source, names, files[0])
     folder = folder_of(source, files[0])
     pairs = [pair_of(row, roles) for row in told]
-    inputs = files_of(folder, [pair["image_file"] for pair in pairs])
+    inputs = files_of(folder, [pair.get("image_file") for pair in pairs])
     further = {name: typed([row.get(name) for row in told], kind) for name in names if name not in roles.values()}
     extra = {carried(str(text(name))): values for name, values in further.items() if values is not None}
     nested = [name for name, values in further.items() if values is None]
-    read = ("_caption", "image_file", "url", "license", "_text_boxes")
+    shape = shape_of(source)
+    kinds = {name: of for name, of in shape.columns.items() if name not in ("key", "_problem", "_bytes")}
     listed = Listed(
         keys=[row.get(roles["key"]) for row in told] if "key" in roles else [f"{i:09d}" for i in range(len(rows))],
-        columns={**{name: pa.array([pair.get(name) for pair in pairs], PAIR[name]) for name in read}, **extra},
+        columns={**{name: pa.array([pair.get(name) for pair in pairs], of) for name, of in kinds.items()}, **extra},
         problems=[row if isinstance(row, str) else pair.get("_problem") for row, pair in zip(rows, pairs, strict=True)],
         media=[(file and file[1]) or 0 for file in inputs],
-        files=inputs,
+        files=inputs if any(inputs) else None,
         sha256={"source.path": whole.hexdigest()},
         told={"tables": len(files), **({"columns left out (nested)": text(", ".join(nested)) or ""} if nested else {})},
     )
-    return finish(listed, folder, LoadListed(), unit, {name: values.type for name, values in extra.items()})
+    return finish(listed, folder, LoadListed(), unit, {name: values.type for name, values in extra.items()}, shape)
 
 
 def json_rows(raw: bytes) -> Iterator[dict[str, Any] | str]:
@@ -80,11 +82,13 @@ def json_rows(raw: bytes) -> Iterator[dict[str, Any] | str]:
             yield f"bad_json: {type(error).__name__}: {error}"
 
 
-def csv_rows(path: Path, raw: bytes) -> Iterator[dict[str, Any] | str]:
-    """Each row as texts by column (None: empty), or the problem of it. After a broken quote it goes on a line later."""
+def csv_rows(path: Path, raw: bytes, header: list[str] | None = None) -> Iterator[dict[str, Any] | str]:
+    """Each row as texts by column (None: empty), or the problem of it. After a broken quote it goes on a line later.
+
+    `header`: the columns' names, where the first line does not hold them.
+    """
     lines = io.StringIO(raw.decode("utf-8-sig", "surrogateescape"), newline="").readlines()
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    header: list[str] | None = None
     at = 0
     while at < len(lines):
         reader = csv.reader((lines[i] for i in range(at, len(lines))), delimiter=delimiter, strict=True)

@@ -1,0 +1,113 @@
+"""A fetched body to the image that a sample holds: checked by us, resized by img2dataset's own code.
+
+Checked first, because img2dataset's decoder (OpenCV) fills the missing part of a cut JPEG with grey, and shows a photo
+that EXIF turns as it was stored. What EXIF turns, and what is no 8-bit grey, RGB or RGBA, is handed to it as an upright
+RGB PNG. Sizes in pixels are those that a viewer sees.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from builders.acquire.img2dataset_parts import resizer_class
+from builders.sources.images import check_image, decoded, look, not_a_photo, orientation_of, upright
+from builders.sources.pairs import text
+from builders.step import Record, Rejected
+
+_END_OF_JPEG = b"\xff\xd9"
+_TAIL = 1024
+"""Bytes at the end of a whole JPEG in which its end stands: some programs append a little."""
+_REASONS = {
+    "image too small": "too_small",
+    "image area too large": "too_large_area",
+    "aspect ratio too large": "too_long",
+    "Image decoding error": "broken_image",
+}
+"""Ours for img2dataset's."""
+_EXIF_MAX = 1000
+"""Characters of one EXIF value that are kept."""
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """The fields of schemas.fetch.Fetch that img2dataset's Resizer takes, under its names."""
+
+    image_size: int
+    resize_mode: str
+    resize_only_if_bigger: bool
+    upscale_interpolation: str
+    downscale_interpolation: str
+    encode_quality: int
+    encode_format: str
+    skip_reencode: bool
+    disable_all_reencoding: bool
+    min_image_size: int
+    max_image_area: float | None
+    max_aspect_ratio: float | None
+
+
+class Resize:
+    """Makes samples' images of bodies. Not for several threads: img2dataset's code moves the process's stdout aside."""
+
+    def __init__(self, how: Resizing) -> None:
+        options = {name: math.inf if value is None else value for name, value in vars(how).items()}
+        self._how, self._resizer = how, resizer_class()(**options)
+
+    def __call__(self, body: bytes) -> Record | Rejected:
+        """`image`, `format`, `width`, `height`, `orientation`, `reencoded`, `original_width`, `original_height`."""
+        if self._how.disable_all_reencoding:
+            found = check_image(body)
+            if isinstance(found, dict):
+                found |= {"original_width": found["width"], "original_height": found["height"]}
+            return found if isinstance(found, dict | Rejected) else Rejected("not_an_image")
+        seen = decoded(body, lambda image: _prepared(image, body))
+        if isinstance(seen, Rejected):
+            return seen
+        data, orientation = seen
+        resized, width, height, wide, high, error = self._resizer(io.BytesIO(data))
+        if error is not None:
+            return Rejected(_REASONS.get(error, "broken_image"), error[:200])
+        return {
+            "image": resized,
+            "format": self._how.encode_format,
+            "width": width,
+            "height": height,
+            "orientation": orientation,
+            "reencoded": None if resized == body else "resized",
+            "original_width": wide,
+            "original_height": high,
+        }
+
+
+def _prepared(image: Image.Image, body: bytes) -> tuple[bytes, int] | Rejected:
+    """Bytes that OpenCV shows right, and the EXIF orientation."""
+    if image.format == "JPEG" and image.mode in ("L", "RGB") and _END_OF_JPEG in body[-_TAIL:]:
+        problem, orientation = not_a_photo(image), orientation_of(image)
+        if problem or orientation == 1:
+            return problem or (body, 1)
+    seen = look(image)
+    if isinstance(seen, Rejected):
+        return seen
+    if image.mode in ("L", "RGB", "RGBA") and seen.reason in (None, "transparent") and image.format != "GIF":
+        return body, seen.orientation
+    out = io.BytesIO()
+    upright(image, seen).save(out, "PNG", compress_level=0)
+    return out.getvalue(), seen.orientation
+
+
+def exif_json(body: bytes) -> str | None:
+    """The EXIF tags as img2dataset stores them: a JSON object of texts; None where they cannot be read."""
+    import exifread
+
+    try:
+        tags: dict[str, Any] = exifread.process_file(io.BytesIO(body), details=False)
+        told = {name: str(value).strip()[:_EXIF_MAX] for name, value in tags.items() if value is not None}
+        return text(json.dumps(told))
+    except Exception:  # a stranger's bytes: exifread raises whatever it runs into, and the photo is good without
+        return None
