@@ -58,7 +58,9 @@ def build(
     out: Annotated[str, typer.Option(help="The dataset's folder.")],
     sets: Sets = None,
     limit: Limit = None,
-    retry_failed: Annotated[bool, typer.Option(help="Build again the units that hold failed records.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Run the failed records again; what was kept or rejected stays.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Delete the dataset that is there first.")] = False,
 ) -> None:
     """Build a dataset; the same command goes on where it stopped."""

@@ -14,13 +14,14 @@ from typing import Any
 
 import ray
 
-from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers
+from builders.shards.carry import candidates
+from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from pipelines.dag import Dag
 from pipelines.hardware import Cluster
 from pipelines.progress import Display
-from pipelines.services import TooManyFailed, WatchActor, failure_limit_passed
+from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job
 from pipelines.wave import WAVE, configure, run_wave
@@ -95,8 +96,9 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> float:
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         watch = WatchActor.remote(state.inputs, max_failed, start)
         name = uuid.uuid4().hex
-        job = Job(name, dag, state.claim.unit_sizes, state.payloads, store)
-        handle = Handle(ray.put(job), name, watch)
+        past = {} if dag.pack else candidates(retired(store), state.left, state.payloads)
+        job = Job(name, dag, state.claim.unit_sizes, state.payloads, store, past)
+        handle = Handle(ray.put(job), name, watch, HostsActor.remote() if dag.fetches else None)
         with Display(lambda: ray.get(watch.read.remote(), timeout=5), len(state.claim.unit_sizes), state.inputs, start):
             for first in range(0, len(state.left), WAVE):
                 run_wave(handle, dag, state.claim.unit_sizes, state.left[first : first + WAVE], cluster)

@@ -53,8 +53,8 @@ class State:
 
     @property
     def with_failures(self) -> list[int]:
-        """The committed units that hold failed records."""
-        return [marker.unit for marker in self.done if marker.inputs.failed]
+        """The committed units that hold failed records, children of inputs that are kept among them."""
+        return [marker.unit for marker in self.done if marker.records.failed]
 
 
 def make_claim(recipe: Recipe, dag: Dag) -> Claim:

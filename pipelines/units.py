@@ -6,8 +6,8 @@ One unit is one read task, one block and one commit. The sink verifies that; it 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -18,33 +18,46 @@ from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasink, ReadTask
 
 from builders import rows
+from builders.shards.carry import Past, find, is_marked, mark, merge
 from builders.shards.store import Store
 from builders.shards.unit import commit_unit
 from builders.step import Services
-from pipelines.dag import Dag
-from pipelines.services import ClusterCounters, TooManyFailed
+from pipelines.dag import Dag, check_columns
+from pipelines.services import ClusterCounters, ClusterHosts, TooManyFailed
 from pipelines.work import run_pack, run_steps, seconds_of
 from schemas.errors import BuildError, UserError
+from schemas.manifest import UnitMarker
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker of a build needs; put once into the object store, where its tables are shared."""
+    """What every worker of a build needs; put once into the object store, where its tables are shared.
+
+    `retired` are the markers of units that were taken back, where only inputs that failed shall run again. A pack knows
+    no old records, only samples: where there is one, units are built whole.
+    """
 
     id: str
     dag: Dag
     sizes: tuple[int, ...]
     payloads: tuple[str, ...]
     store: Store
+    retired: Mapping[int, Sequence[UnitMarker]] = field(default_factory=dict)
+
+    def past(self, unit: int) -> Past | None:
+        """What the unit came to before, where that may be carried over."""
+        markers = self.retired.get(unit)
+        return find(self.store, markers, self.dag.layout, check_columns(self.dag)) if markers else None
 
 
 @dataclass(frozen=True)
 class Handle:
-    """What travels with each task: where the job lies, and who watches it."""
+    """What travels with each task: where the job lies, who watches it, and who limits what is asked of hosts."""
 
     job: ray.ObjectRef
     id: str
     watch: ray.actor.ActorHandle
+    hosts: ray.actor.ActorHandle | None = None
 
 
 _jobs: dict[str, Job] = {}
@@ -65,7 +78,11 @@ def run_stage(table: pa.Table, handle: Handle, index: int) -> pa.Table:
     job = job_of(handle)
     stage = job.dag.stages[index]
     if index not in _ready:
-        services = Services(ClusterCounters(handle.watch), "cuda" if ray.get_gpu_ids() else "cpu")
+        services = Services(
+            ClusterCounters(handle.watch),
+            "cuda" if ray.get_gpu_ids() else "cpu",
+            ClusterHosts(handle.hosts) if handle.hosts else None,
+        )
         for step in stage.steps:
             _set_up(step, services)
         _ready.add(index)
@@ -115,10 +132,15 @@ class UnitSource(Datasource):  # type: ignore[misc]  # Ray is untyped
 
 
 def _read(handle: Handle, unit: int, start: int, size: int) -> Iterator[pa.Table]:
-    table = job_of(handle).dag.source.read(start, size)
+    job = job_of(handle)
+    past = job.past(unit)
+    stands = past.stands() if past else None
+    del past  # a unit's shard, which is not needed before the sink
+    table = job.dag.source.read(start, size)
     if table.num_rows != size:
         raise BuildError(f"unit {unit}: the source gave {table.num_rows} of {size} inputs; has it changed?")
-    yield rows.begin(table, unit)
+    table = rows.begin(table, unit)
+    yield mark(table, stands) if stands else table
 
 
 class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
@@ -136,6 +158,8 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
             unit = _unit_of(block)
             packed = run_pack(block, job.dag.pack) if job.dag.pack else None
             seconds = seconds_of(block)
+            if is_marked(block):
+                block = merge(block, job.past(unit), job.dag.layout)
             marker = commit_unit(
                 job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit]
             )

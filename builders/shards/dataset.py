@@ -93,7 +93,10 @@ def committed(store: Store) -> list[int]:
 
 
 def read_marker(store: Store, unit: int) -> UnitMarker:
-    path = marker_path(unit)
+    return _parse_marker(store, marker_path(unit))
+
+
+def _parse_marker(store: Store, path: str) -> UnitMarker:
     data = _parse(store, path)
     try:
         return UnitMarker.from_json(data)
@@ -141,7 +144,10 @@ def read_manifest(store: Store) -> dict[str, Any]:
 
 
 def retire(store: Store, units: Iterable[int]) -> None:
-    """Take units back to be built again: their markers go to `retired/`, where the old digests stay on record."""
+    """Take units back to be built again: their markers go to `retired/`, where the old digests stay on record.
+
+    Their files stay too, so that what did not fail can be carried over.
+    """
     store.delete(MANIFEST)
     store.delete(CARD)
     for unit in units:
@@ -151,8 +157,8 @@ def retire(store: Store, units: Iterable[int]) -> None:
 
 
 def retired(store: Store) -> list[UnitMarker]:
-    """The markers of units that were built again."""
-    return [UnitMarker.from_json(_parse(store, path)) for path in store.list("retired")]
+    """The markers of units that were taken back, those that are built again by now among them."""
+    return [_parse_marker(store, path) for path in store.list("retired")]
 
 
 def clear(store: Store) -> None:

@@ -158,7 +158,7 @@ def _write_shard(
     if len(set(keys)) < len(keys):
         twice = next(key for i, key in enumerate(keys) if key in keys[:i])
         raise BuildError(f"unit {unit}: the key {twice!r} stands twice: a step gave two children one suffix")
-    names = [_names(kept, keys, member) for member in layout.members]
+    names = [member_names(kept, keys, member) for member in layout.members]
     payloads = [_payloads(samples[member.column], positions) for member in layout.members]
     places = []
     with store.put(path) as file:
@@ -172,7 +172,8 @@ def _write_shard(
     return File(path, out.size, out.sha256), places
 
 
-def _names(kept: pa.Table, keys: Sequence[str], member: Member) -> list[str]:
+def member_names(kept: pa.Table, keys: Sequence[str], member: Member) -> list[str]:
+    """What one member of each sample is called in the tar."""
     if member.extension_from:
         return [f"{key}.{ext}" for key, ext in zip(keys, kept[member.extension_from].to_pylist(), strict=True)]
     return [f"{key}.{member.extension}" for key in keys]
@@ -192,9 +193,10 @@ def _payloads(chunks: pa.ChunkedArray, positions: pa.Array) -> list[bytes | memo
     return [view[ends[i] : ends[i + 1]] for i in positions.to_pylist()]
 
 
-def _scalars(table: pa.Table) -> list[pa.Field]:
+def scalars(schema: pa.Schema) -> list[pa.Field]:
+    """The fields that index and rejects take over from a unit's rows, beside keys."""
     taken = {rows.KEY, rows.PARENT, *PLACE.names}
-    return [field for field in table.schema if rows.is_scalar(field.name, field.type) and field.name not in taken]
+    return [field for field in schema if rows.is_scalar(field.name, field.type) and field.name not in taken]
 
 
 def _index(kept: pa.Table, places: list[dict[str, Any]]) -> pa.Table:
@@ -202,7 +204,7 @@ def _index(kept: pa.Table, places: list[dict[str, Any]]) -> pa.Table:
     table = kept.select(names)
     for field in PLACE:
         table = table.append_column(field, pa.array([place[field.name] for place in places], field.type))
-    for field in _scalars(kept):
+    for field in scalars(kept.schema):
         table = table.append_column(field, kept[field.name])
     return table
 
@@ -212,7 +214,7 @@ def _rejects(table: pa.Table) -> pa.Table:
     out = lost.select([rows.KEY, rows.PARENT])
     for field in rows.VERDICT:
         out = out.append_column(field.name.lstrip("_"), lost[field.name])
-    for field in _scalars(table):
+    for field in scalars(table.schema):
         out = out.append_column(field, lost[field.name])
     return out
 

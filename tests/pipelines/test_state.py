@@ -12,6 +12,7 @@ import pytest
 
 from builders.shards import finish
 from builders.shards.store import Store
+from builders.step import Child, Record
 from pipelines.dag import Dag, Stage
 from pipelines.kinds import make_dag
 from pipelines.state import State, look, make_claim, prepare
@@ -19,7 +20,7 @@ from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
 from tests.pipelines.coco import Coco, good_pairs
 from tests.pipelines.milling import commit_by_hand, times
-from tests.pipelines.toys import Numbers, Toy, dag, number
+from tests.pipelines.toys import INT, Numbers, Toy, dag, number
 
 
 @pytest.fixture
@@ -189,6 +190,26 @@ def test_given_failed_records_when_retried_then_their_units_are_taken_back_and_t
     assert sorted(times(store.root)) == ["000000.json", "000002.json"]
     assert times(store.root).items() <= before.items()
     assert [path.read_bytes() for path in (store.root / "retired").iterdir()] == [old]
+
+
+def test_given_a_failed_child_of_an_input_that_is_kept_when_retried_then_its_unit_is_taken_back_too(
+    coco: Coco, store: Store, whole: Dag
+) -> None:
+    def split(record: Record) -> list[Child]:
+        return [Child(suffix, {"n": number(record)}) for suffix in "ab"]
+
+    def check(record: Record) -> Record:
+        if record["key"] == "k009-b":
+            raise ValueError("the second child")
+        return {"m": 0}
+
+    steps = (Toy(split, name="split"), Toy(check, name="check", adds={"m": INT["n"]}))
+    split_up, recipe = replace(whole, stages=(Stage("all", steps),)), load_recipe(coco.save())
+    commit_by_hand(recipe, split_up, store.root, [0, 1, 2])
+
+    state = prepare(store, make_claim(recipe, split_up), whole.source, overwrite=False, retry_failed=True)
+
+    assert state.left == [2]
 
 
 def test_given_a_retry_that_was_killed_before_it_built_then_the_next_run_still_builds_its_units(
