@@ -12,6 +12,7 @@ import pyarrow as pa
 from builders.acquire.client import Manners
 from builders.acquire.download import Outcome, Pace, download
 from builders.acquire.hosts import HostLimits
+from builders.acquire.outage import unless_cut_off
 from builders.acquire.resize import Resize, Resizing, exif_json
 from builders.sources.images import ReadImage
 from builders.step import Record, Rejected, Result, Services
@@ -43,7 +44,7 @@ class FetchImage:
     def __call__(self, records: list[Record]) -> list[Result]:
         urls = list(dict.fromkeys(record["url"] for record in records))
         outcomes = download(urls, self.manners, self.pace, self._hosts)
-        made = {url: self._made(outcome) for url, outcome in outcomes}
+        made = unless_cut_off({url: self._made(outcome) for url, outcome in outcomes})
         return [_verified(made[record["url"]], record["_sha256"]) for record in records]
 
     def _made(self, outcome: Outcome) -> Record | Rejected:
