@@ -36,7 +36,7 @@ from schemas.sources import ScenesSource
 CAPTION_MAX = 10_000
 """Characters; longer text is no caption, and would hold up tokenizers and taggers. `rules.max_chars` is the user's."""
 
-FETCH_CPUS = 0.5
+FETCH_CPUS = 0.25
 """Of a task that fetches a unit: it waits as long as it works, and the last of its URLs longest, so that several
 units are fetched beside each other."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import email.utils
+import re
 import time
 import zlib
 from collections.abc import Callable
@@ -107,13 +108,14 @@ async def _ask(session: aiohttp.ClientSession, url: URL, manners: Manners) -> by
     if not manners.allow_private and _is_private_literal(url):
         raise Refused("private_address", f"{url.host} is no public address")
     async with session.get(url, allow_redirects=False) as answer:
+        redirects = answer.status in (301, 302, 303, 307, 308)
+        if answer.status != 200 and not redirects:  # error pages often opt out, of themselves
+            raise _of_status(answer)
         tags = answer.headers.getall("X-Robots-Tag", [])
         if tags and manners.opt_out and opted_out(tags, manners.token, manners.opt_out):
             raise Refused("opted_out", "; ".join(tags)[:200])
-        if answer.status in (301, 302, 303, 307, 308):
+        if redirects:
             raise _Elsewhere(answer.headers.get("Location", ""))
-        if answer.status != 200:
-            raise _of_status(answer)
         if answer.content_length is not None and answer.content_length > manners.max_bytes:
             raise Refused("too_large", f"{answer.content_length:,} bytes are announced")
         return await _body(answer, manners.max_bytes)
@@ -173,7 +175,7 @@ def _parsed(url: str) -> URL:
     if len(text) > URL_MAX:
         raise Refused("bad_url", f"{len(text):,} characters")
     try:
-        parsed = URL(text)
+        parsed = _url(text)
         host = parsed.host
     except (ValueError, UnicodeError) as error:
         raise Refused("bad_url", str(error)[:200]) from None
@@ -182,11 +184,20 @@ def _parsed(url: str) -> URL:
     return parsed.with_fragment(None)
 
 
+_WRITTEN = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+"""What a URL may consist of (RFC 3986)."""
+
+
+def _url(text: str) -> URL:
+    """As it is written, if it is written right: %2C is not always the comma that yarl makes of it, to signatures say."""
+    return URL(text, encoded=bool(_WRITTEN.fullmatch(text)))
+
+
 def _joined(at: URL, location: str) -> URL:
     if not location:
         raise Refused("bad_redirect", "it names no place")
     try:
-        return _parsed(str(at.join(URL(location))))
+        return _parsed(str(at.join(_url(location))))
     except (ValueError, UnicodeError) as error:
         raise Refused("bad_redirect", str(error)[:200]) from None
     except Refused as refused:
