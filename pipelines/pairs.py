@@ -42,7 +42,7 @@ units are fetched beside each other."""
 
 PACKAGES = ("torch", "open_clip_torch", "torchvision", "numpy", "fasttext-predict")
 """Those whose versions decide scores and languages."""
-FETCH_PACKAGES = ("img2dataset", "albumentations", "opencv-python-headless", "exifread")
+FETCH_PACKAGES = ("img2dataset", "albumentations", "opencv-python-headless", "exifread-nocycle")
 """Those whose versions decide the pixels of what is fetched."""
 
 

@@ -29,6 +29,9 @@ from schemas.errors import BuildError
 from schemas.manifest import OUTCOMES, Funnel, UnitMarker, summed
 from schemas.recipe import Recipe
 
+FETCHED = "images were fetched over the network: another build gets what the servers send then"
+"""The exception from determinism of a DAG that fetches."""
+
 
 def build(
     recipe: Recipe, dag: Dag, store: Store, *, overwrite: bool = False, retry_failed: bool = False
@@ -60,7 +63,8 @@ def build(
         "ray_start_seconds": round(ray_seconds, 3),
         "units_built": len(state.left),
     }
-    manifest = finish(store, state.claim, markers, recipe.model_dump(mode="json"), times, dag.source.facts())
+    told = recipe.model_dump(mode="json")
+    manifest = finish(store, state.claim, markers, told, times, dag.source.facts(), [FETCHED] if dag.fetches else [])
     store.sweep()
     return manifest
 

@@ -27,18 +27,14 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *(f"| {name} | {inputs[name]:,} |" for name in ("total", "kept", "rejected", "failed")),
         *(f"| {reason} | {count:,} |" for reason, count in inputs["reasons"].items()),
         "",
-        "## Counted over all records",
-        "",
-        "| | |",
-        "|---|---:|",
-        *(f"| {name} | {count:,} |" for name, count in manifest["tallies"].items()),
-        "",
+        *_tallies(manifest["tallies"]),
         "## Where it comes from",
         "",
         f"- dataset digest `{manifest['dataset_digest']}`",
         f"- content hash `{manifest['content_hash']}`",
         *(f"- {what} {name} `{digest}`" for what in ("inputs", "models") for name, digest in _digests(manifest, what)),
         "- versions " + ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+        *(f"- {one['what']}" for one in manifest["exceptions"] if "unit" not in one),
         "",
         "The licence of each sample stands in the index (`license`), and the whole recipe in `manifest.json`.",
         "",
@@ -51,6 +47,13 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _tallies(tallies: Mapping[str, int]) -> list[str]:
+    if not tallies:
+        return []
+    rows = [f"| {name} | {count:,} |" for name, count in tallies.items()]
+    return ["## Counted over all records", "", "| | |", "|---|---:|", *rows, ""]
 
 
 def _digests(manifest: Mapping[str, Any], what: str) -> list[tuple[str, str]]:

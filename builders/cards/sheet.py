@@ -48,10 +48,11 @@ def pick(store: Store, count: int) -> list[Shown]:
     connection = connect(store)
     columns = connection.sql("select * from samples limit 0").columns
     first = "n_phrases desc, key" if "n_phrases" in columns else "key"
+    photo = ", ".join([name for name in ("image_file", "url") if name in columns] + ["key"])
     rows = connection.sql(
         f"""
             with numbered as (
-                select *, row_number() over (partition by coalesce(image_file, key) order by {first}) as turn
+                select *, row_number() over (partition by coalesce({photo}) order by {first}) as turn
                 from samples
             ), ordered as (
                 select *, row_number() over (order by turn, key) - 1 as place, sum((turn = 1)::int) over () as photos

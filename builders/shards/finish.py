@@ -37,11 +37,12 @@ def finish(
     recipe: Mapping[str, Any],
     times: Mapping[str, Any],
     facts: Mapping[str, int | str],
+    exceptions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
     `markers` are those of all units, `recipe` is the resolved recipe, `times` what the build took, `facts` what the
-    source tells of its inputs. Raises BuildError.
+    source tells of its inputs, `exceptions` why another build may come to other bytes. Raises BuildError.
     """
     check_conservation(markers, claim)
     now = {marker.unit: marker for marker in markers}
@@ -56,9 +57,12 @@ def finish(
         "content": dict(claim.content),
         "versions": {**claim.content.get("versions", {}), **versions((*DECISIVE, *_TOLD))},
         "exceptions": [
-            {"unit": old.unit, "what": "built again by --retry-failed", "old_shard": old.shard and old.shard.sha256}
-            for old in retired(store)
-            if old != now.get(old.unit)
+            *({"what": what} for what in exceptions),
+            *(
+                {"unit": old.unit, "what": "built again by --retry-failed", "old_shard": old.shard and old.shard.sha256}
+                for old in retired(store)
+                if old != now.get(old.unit)
+            ),
         ],
         "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
     }
