@@ -28,10 +28,10 @@ class PairSample:
         """Nothing to load."""
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        return [{"json": json.dumps(_strict(record), ensure_ascii=False).encode()} for record in records]
+        return [{"json": json.dumps(strict(record), ensure_ascii=False).encode()} for record in records]
 
 
-def _strict(record: Record) -> dict[str, Any]:
+def strict(record: Record) -> dict[str, Any]:
     """What JSON can hold: NaN and infinity, which a table may bring, become null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()

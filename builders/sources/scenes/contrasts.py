@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from builders.sources.scenes.dice import Dice
+from builders.dice import Dice
 from builders.sources.scenes.edits import ONE_WORD, SWAPS, false_captions
 from builders.sources.scenes.english import caption
 from builders.sources.scenes.picture import render

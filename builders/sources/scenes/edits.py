@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from builders.dice import Dice
 from builders.sources.scenes import lexicon
-from builders.sources.scenes.dice import Dice
 from builders.sources.scenes.english import Caption
 from builders.sources.scenes.meaning import OPPOSITE, Meaning, Phrase, judge
 from builders.sources.scenes.world import BACKGROUNDS, COLOURS, THINGS, Scene

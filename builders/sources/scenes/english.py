@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from builders.dice import Dice
 from builders.sources.scenes import lexicon
-from builders.sources.scenes.dice import Dice
 from builders.sources.scenes.meaning import OPPOSITE, Meaning, Phrase, Place, between, lies
 from builders.sources.scenes.world import AIRBORNE, Item, Scene
 

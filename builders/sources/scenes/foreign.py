@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from builders.sources.scenes.dice import Dice
+from builders.dice import Dice
 from builders.sources.scenes.meaning import Meaning, Phrase
 
 LANGUAGES = ("de", "fr", "es", "it", "nl")

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 
 from PIL import Image
 
-from builders.sources.scenes.dice import Dice, number
+from builders.dice import Dice, number
 from builders.sources.scenes.edits import ONE_WORD, false_captions
 from builders.sources.scenes.english import caption, mean
 from builders.sources.scenes.foreign import LANGUAGES, translate

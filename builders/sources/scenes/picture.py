@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from builders.dice import Dice
 from builders.sources.scenes.backdrops import ABOVE, VARIANTS, WIDE, panorama
-from builders.sources.scenes.dice import Dice
 from builders.sources.scenes.shapes import Pen
 from builders.sources.scenes.things import draw
 from builders.sources.scenes.world import AIRBORNE, COLOURS, STEPS, THINGS, Item, Scene

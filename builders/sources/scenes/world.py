@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from builders.sources.scenes.dice import Dice
+from builders.dice import Dice
 
 THINGS = {
     "house": 0.94, "tree": 1.14, "car": 0.55, "boat": 1.01, "sun": 1.0, "cat": 1.17, "fish": 0.66, "cup": 0.86,

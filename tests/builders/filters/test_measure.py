@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.dice import Dice
 from builders.filters.measure import (
     MeasureGrammar,
     MeasureImage,
@@ -19,7 +20,6 @@ from builders.filters.measure import (
     measure_text,
     script,
 )
-from builders.sources.scenes.dice import Dice
 from builders.sources.scenes.english import mean
 from builders.sources.scenes.foreign import LANGUAGES, translate
 from builders.sources.scenes.noise import World

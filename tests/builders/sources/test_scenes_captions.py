@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.dice import Dice
 from builders.sources.scenes import lexicon
 from builders.sources.scenes.contrasts import KINDS, contrasts
-from builders.sources.scenes.dice import Dice
 from builders.sources.scenes.edits import ONE_WORD, SWAPS, false_captions
 from builders.sources.scenes.english import caption, captions, mean
 from builders.sources.scenes.foreign import LANGUAGES, noun_phrase, translate

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from builders.dice import Dice
 from builders.filters.measure import MeasureLanguage
 from builders.grounding.words import Match, load_words
 from builders.rows import key_problem
 from builders.sources.images import check_image
-from builders.sources.scenes.dice import Dice
 from builders.sources.scenes.english import caption
 from builders.sources.scenes.foreign import LANGUAGES
 from builders.sources.scenes.lexicon import NOUNS
