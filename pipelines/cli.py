@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -23,6 +24,13 @@ RecipePath = Annotated[Path, typer.Argument(help="A recipe, as recipes/grit.yaml
 Dataset = Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Set a field: --set output.unit=500.", metavar="A.B=C")]
 Limit = Annotated[int | None, typer.Option(help="Take only the first inputs.", min=1)]
+
+
+class ExportShape(enum.StrEnum):
+    """What `export` writes."""
+
+    llava = "llava"
+    chat = "chat"
 
 
 def _recipe_sets(sets: list[str] | None, limit: int | None) -> list[str]:
@@ -107,6 +115,21 @@ def query(
     from builders.shards.store import Store
 
     typer.echo(ask(Store(dataset), sql))
+
+
+@app.command()
+def export(
+    dataset: Dataset,
+    folder: Annotated[Path, typer.Argument(help="Where to, an empty folder.", show_default=False)],
+    to: Annotated[ExportShape, typer.Option(help="llava: a JSON list and images; chat: JSON lines and images.")],
+) -> None:
+    """Write a dataset of conversations as the files that a trainer reads."""
+    from builders.export.conversations import FILES
+    from builders.export.conversations import export as write
+    from builders.shards.store import Store
+
+    count = write(Store(dataset), to.value, folder)
+    typer.echo(f"{folder / FILES[to.value]}: {count:,} samples")
 
 
 @app.command()

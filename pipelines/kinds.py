@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.dag import Dag
-from schemas.recipe import GritRecipe, Recipe
+from schemas.recipe import GritRecipe, LlavaPretrainRecipe, Recipe
 
 
 def make_dag(recipe: Recipe) -> Dag:
@@ -12,6 +12,10 @@ def make_dag(recipe: Recipe) -> Dag:
         from pipelines.grit import grit
 
         return grit(recipe)
+    if isinstance(recipe, LlavaPretrainRecipe):
+        from pipelines.llava import llava_pretrain
+
+        return llava_pretrain(recipe)
     from pipelines.pairs import pairs
 
     return pairs(recipe)

@@ -23,6 +23,7 @@ _Scenes = Annotated[ScenesSource, Tag("ScenesSource")]
 _Pairs = Annotated[PairsSource, Tag("PairsSource")]
 GritSource = Annotated[_Coco | _Scenes, Discriminator(by_kind(CocoSource, ScenesSource))]
 _Urls = Annotated[UrlsSource, Tag("UrlsSource")]
+DiskSource = Annotated[_Pairs | _Scenes, Discriminator(by_kind(PairsSource, ScenesSource))]
 PairSource = Annotated[_Pairs | _Scenes | _Urls, Discriminator(by_kind(PairsSource, ScenesSource, UrlsSource))]
 
 
@@ -110,9 +111,20 @@ class PairsRecipe(_Recipe):
         return self
 
 
-Recipe = GritRecipe | PairsRecipe
+class LlavaPretrainRecipe(_Recipe):
+    """LLaVA's naive expansion: one caption, one turn."""
 
-KINDS: dict[str, type[GritRecipe] | type[PairsRecipe]] = {"grit": GritRecipe, "pairs": PairsRecipe}
+    kind: Literal["llava_pretrain"]
+    source: DiskSource
+    questions: Literal["brief", "detailed"] = Field(
+        "brief",
+        description="which list a question is drawn from: eleven brief ones for captions, sixteen detailed ones",
+    )
+
+
+Recipe = GritRecipe | PairsRecipe | LlavaPretrainRecipe
+
+KINDS: dict[str, type[Recipe]] = {"grit": GritRecipe, "pairs": PairsRecipe, "llava_pretrain": LlavaPretrainRecipe}
 """The recipe of each `kind`."""
 
 

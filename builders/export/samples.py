@@ -1,0 +1,42 @@
+"""The samples of a dataset, read back from its shards in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from builders.shards.dataset import read_manifest, read_markers
+from builders.shards.store import Store
+from schemas.errors import BuildError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`parts`: the members' bytes by extension."""
+
+    key: str
+    parts: dict[str, bytes]
+
+
+def samples(store: Store) -> Iterator[Sample]:
+    """Every sample of a finished dataset. Raises UserError where it is none, BuildError where a shard is cut."""
+    read_manifest(store)
+    for marker in sorted(read_markers(store), key=lambda marker: marker.unit):
+        if marker.shard is None:
+            continue
+        with store.open(marker.index.path) as file:
+            rows = pq.read_table(file, columns=["key", "members"]).to_pylist()
+        with store.open(marker.shard.path) as tar:
+            for row in rows:
+                parts = {}
+                for member in row["members"]:
+                    tar.seek(member["offset"])
+                    data = tar.read(member["size"])
+                    if len(data) < member["size"]:
+                        raise BuildError(
+                            f"{store}/{marker.shard.path}: ends before {member['name']}; gristmill verify tells more"
+                        )
+                    parts[member["name"].removeprefix(row["key"] + ".")] = data
+                yield Sample(row["key"], parts)

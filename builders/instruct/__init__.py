@@ -1,0 +1,1 @@
+"""Conversations about an image, as LLaVA made them."""
