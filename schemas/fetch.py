@@ -1,4 +1,7 @@
-"""How images are fetched from URLs and resized. Names and defaults are img2dataset's where it has the same option."""
+"""How images are fetched from URLs and resized.
+
+Names and defaults are img2dataset's where it has the same option, but for `retries`, which are none there.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ class Fetch(Fields):
     encode_format: Literal["jpg", "png", "webp"] = "jpg"
     encode_quality: int = Field(95, ge=0, le=100, description="png: compression, 0 to 9")
     skip_reencode: bool = Field(False, description="keep the bytes of what is in encode_format already and fits")
-    disable_all_reencoding: bool = Field(False, description="keep the bytes as they came; nothing is resized")
+    disable_all_reencoding: bool = Field(
+        False, description="nothing is resized; bytes stay, where viewers show them as they are"
+    )
     min_image_size: int = Field(0, ge=0, description="pixels of the shorter side")
     max_image_area: float | None = Field(None, gt=0, description="pixels")
     max_aspect_ratio: float | None = Field(None, ge=1, description="longer side / shorter side")

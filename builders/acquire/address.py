@@ -12,11 +12,19 @@ import socket
 from typing import Any
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ALSO_PRIVATE = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "3fff::/20", "5f00::/16", "fec0::/10")))
+"""What `is_global` of Python 3.11 takes for public: protocol assignments, documentation, SIDs, site-local."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class PrivateAddress(OSError):
-    """An address that data may not lead to."""
+    """An address that data may not lead to; `strerror` names it.
+
+    As text they are all the same: of a name's errors that are, aiohttp raises the first, of others none of them.
+    """
+
+    def __str__(self) -> str:
+        return "no public address"
 
 
 def is_public(text: str) -> bool:
@@ -28,7 +36,12 @@ def is_public(text: str) -> bool:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return False
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in _carried(address))
+    return all(_is_global(one) for one in _carried(address))
+
+
+def _is_global(one: Address) -> bool:
+    usual = one.is_global and not one.is_multicast and not one.is_reserved
+    return usual and not any(one in network for network in _ALSO_PRIVATE)
 
 
 def _carried(address: Address) -> list[Address]:

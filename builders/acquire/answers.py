@@ -12,8 +12,8 @@ import aiohttp
 
 from builders.acquire.address import PrivateAddress
 
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-"""Answers after which another try may succeed (RFC 9110, RFC 8470, RFC 6585; 52x: Cloudflare's of its origins)."""
+BUSY = frozenset({408, 425, 429} | set(range(500, 600)) - {501, 505})
+"""Answers after which another try may succeed (RFC 9110, RFC 8470, RFC 6585): 501 and 505 are for good."""
 
 
 class Refused(Exception):

@@ -62,7 +62,6 @@ def open_session(manners: Manners, reuse: bool = True) -> aiohttp.ClientSession:
         socket_factory=None if manners.allow_private else open_public,
         ttl_dns_cache=60,
         dns_cache_max_size=10_000,
-        ssl_shutdown_timeout=0,
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -80,7 +79,7 @@ async def fetch(session: aiohttp.ClientSession, url: str, manners: Manners, turn
     at, left = _parsed(url), manners.max_seconds
     for _ in range(REDIRECTS + 1):
         try:
-            async with turn(f"{at.host}:{at.port}"):
+            async with turn(str(at.host).rstrip(".")):
                 began = time.monotonic()
                 try:
                     async with asyncio.timeout(left):
@@ -181,7 +180,7 @@ def _parsed(url: str) -> URL:
         raise Refused("bad_url", str(error)[:200]) from None
     if parsed.scheme not in ("http", "https") or not host:
         raise Refused("bad_url", f"{text[:100]!r} is no http or https URL")
-    return parsed.with_fragment(None)
+    return parsed.with_user(None).with_fragment(None)
 
 
 _WRITTEN = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
@@ -189,7 +188,7 @@ _WRITTEN = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})
 
 
 def _url(text: str) -> URL:
-    """As it is written, if it is written right: %2C is not always the comma that yarl makes of it, to signatures say."""
+    """As it is written, if it is written right: to signatures, say, %2C is not the comma that yarl makes of it."""
     return URL(text, encoded=bool(_WRITTEN.fullmatch(text)))
 
 

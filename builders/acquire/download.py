@@ -122,7 +122,7 @@ class _Work:
                 self.found.put((url, Rejected(refused.reason, refused.detail)))
                 return
             except TurnedAway:
-                self.found.put((url, Failed("host_busy", "it asks again and again to wait")))
+                self.found.put((url, Failed("host_busy", "its host asks to wait, again and again or for long")))
                 return
             except Again as again:
                 wait = BACKOFF * 2**number * random.uniform(0.5, 1.5) if again.after is None else again.after
@@ -141,5 +141,8 @@ class _Work:
             except BaseException as error:
                 self._room.release()
                 if isinstance(error, Again) and error.after:
-                    self._gate.pause(host, error.after)
+                    if error.after > LONGEST_WAIT:
+                        self._gate.close(host)
+                    else:
+                        self._gate.pause(host, error.after)
                 raise

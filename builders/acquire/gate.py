@@ -20,7 +20,7 @@ HEARTBEAT = 5.0
 
 
 class TurnedAway(Exception):
-    """The host has asked to wait too often in a row."""
+    """The host has asked to wait too often in a row, or for too long."""
 
 
 @dataclass
@@ -85,12 +85,18 @@ class HostGate:
         here.refusals += here.allowed > 0  # those that ran beside the first one do not count again
         here.allowed = 0
         if here.refusals >= PATIENCE:
-            for turn in here.waiting:
-                if not turn.done():
-                    turn.set_exception(TurnedAway())
-            here.waiting.clear()
+            self.close(host)
         self._pauses[host] = max(seconds, self._pauses.get(host, 0.0))
         self._asked.set()
+
+    def close(self, host: str) -> None:
+        """Nobody here asks `host` any more, or waits for it."""
+        here = self._known[host]
+        here.refusals = PATIENCE
+        for turn in here.waiting:
+            if not turn.done():
+                turn.set_exception(TurnedAway())
+        here.waiting.clear()
 
     async def keep(self) -> None:
         """Renews the claims for as long as it runs."""
@@ -127,3 +133,5 @@ class HostGate:
     def _leave(self, here: _Host) -> None:
         here.running -= 1
         here.wake()
+        if here.idle:
+            self._asked.set()  # its share is another worker's from now on

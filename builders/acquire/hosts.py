@@ -41,8 +41,8 @@ class Hosts(Protocol):
     ) -> Mapping[str, Grant]:
         """Replace a worker's claims; one for each host that it has to do with, none for the others.
 
-        `pauses`: seconds for which hosts have asked to be left alone. Returns a grant for each claim. Until it is there,
-        the worker runs no more requests at any host than it claimed.
+        `pauses`: seconds for which hosts have asked to be left alone. Returns a grant for each claim. Until it is
+        there, the worker runs no more requests at any host than it claimed.
         """
 
 

@@ -7,7 +7,6 @@ import json
 import random
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from scene_edits import Edits, split, undone  # noqa: E402
 from scene_figures import Scenes, Scorer, auc, score_kind, score_scenes, threshold  # noqa: E402
 from scene_model import read_config  # noqa: E402
 from scene_shards import Examples, read_examples  # noqa: E402
-from scene_training import Settings, train  # noqa: E402
+from scene_training import Stage, train  # noqa: E402
 
 from builders.filters.clip_files import WEIGHTS, ClipSpec, find_clip  # noqa: E402
 from builders.shards.tar import Sha256Writer, TarWriter  # noqa: E402
@@ -119,11 +118,10 @@ def test_shards_give_two_true_captions_of_most_pictures(examples: Examples) -> N
 
 @pytest.mark.usefixtures("one_thread")
 def test_training_twice_gives_the_same_bytes(examples: Examples, tmp_path: Path) -> None:
-    words = Settings(seed=0, steps=2, stop=1, rate=1e-3, warm_up=1, labels=20.0, batch=16, held_out=40)
-    stages = words, replace(words, seed=1, stop=2, places=True)
+    stages = [Stage(learns, steps=2, rate=1e-3, labels=20.0, batch=16) for learns in ("texts", "pictures", "both")]
     digests = []
     for run in ("first", "second"):
-        train(examples, read_config(), stages, tmp_path / run)
+        train(examples, read_config(), stages, tmp_path / run, held_out=40)
         digests.append(hashlib.sha256((tmp_path / run / WEIGHTS).read_bytes()).hexdigest())
     assert digests[0] == digests[1]
     assert find_clip(ClipSpec(str(tmp_path / "first"))).dim == 128
