@@ -1,0 +1,58 @@
+"""What a language model is told of an image: its captions, or captions and boxes (LLaVA, arXiv 2304.08485, table 1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Corners = tuple[float, float, float, float]
+"""Left, top, right, bottom, in 0..1 of the image's sides."""
+
+_LINE = re.compile(r"(?P<category>.+): \[(?P<corners>[^\[\]]+)\]")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An object of a category, and where it is."""
+
+    category: str
+    corners: Corners
+
+
+@dataclass(frozen=True)
+class Context:
+    """All captions of one image in their order, and its boxes; none where only the captions are shown."""
+
+    captions: tuple[str, ...]
+    boxes: tuple[Box, ...] = ()
+
+    def __str__(self) -> str:
+        """Captions, a line each; an empty line; boxes, a line each, rounded to three decimals."""
+        told = "\n".join(self.captions)
+        return "\n".join([told, "", *map(_told, self.boxes)]) if self.boxes else told
+
+
+def parse_context(text: str) -> Context:
+    """What `str` of a context says. Raises ValueError for a line after the empty one that is no box."""
+    captions, _, boxes = text.partition("\n\n")
+    return Context(tuple(captions.splitlines()), tuple(map(_box, boxes.splitlines())))
+
+
+def corners_of(pixels: Sequence[float], width: float, height: float) -> Corners:
+    """COCO's [x, y, width, height] in pixels of an image of `width` x `height` as corners in 0..1."""
+    x, y, wide, high = pixels
+    return x / width, y / height, (x + wide) / width, (y + high) / height
+
+
+def _told(box: Box) -> str:
+    return f"{box.category}: [{', '.join(str(round(float(number), 3)) for number in box.corners)}]"
+
+
+def _box(line: str) -> Box:
+    found = _LINE.fullmatch(line)
+    numbers = [float(number) for number in found["corners"].split(",")] if found else []
+    if not found or len(numbers) != 4:
+        raise ValueError(f"{line!r} is no category with a box")
+    left, top, right, bottom = numbers
+    return Box(found["category"], (left, top, right, bottom))

@@ -1,0 +1,66 @@
+"""What an answer must not be, as a list that can be read and added to. The first rule that is broken is the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from builders.instruct.turns import IMAGE, Turn
+
+_REFUSAL = re.compile(
+    r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"
+    r"|\bi(?:'m| am) (?:sorry|unable to|not able to)\b"
+    r"|\bi (?:can ?not|can't|could not|couldn't) (?:see|view|access|assist|help|provide|answer|determine)\b",
+    re.IGNORECASE,
+)
+_SOURCE = re.compile(
+    r"\bbounding[- ]box(?:es)?\b|\bcoordinates?\b|\bcaptions?\b"
+    r"|\bthe (?:given|provided) (?:sentences?|descriptions?|information|text|context|annotations?)\b"
+    r"|\[\s*[01]?\.\d+\s*,\s*[01]?\.\d+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`found` tells what of the turns breaks the rule, or None."""
+
+    reason: str
+    found: Callable[[Sequence[Turn]], str | None]
+
+
+def _first(pattern: re.Pattern[str]) -> Callable[[Sequence[Turn]], str | None]:
+    def found(turns: Sequence[Turn]) -> str | None:
+        hits = (pattern.search(text) for turn in turns for text in (turn.question, turn.answer))
+        return next((hit.group() for hit in hits if hit), None)
+
+    return found
+
+
+def _empty(turns: Sequence[Turn]) -> str | None:
+    return next((f"turn {i}" for i, turn in enumerate(turns, 1) if not turn.answer.strip()), None)
+
+
+def _repeated(turns: Sequence[Turn]) -> str | None:
+    asked = [" ".join(re.findall(r"\w+", turn.question.casefold())) for turn in turns]
+    return next((turns[i].question for i, one in enumerate(asked) if one in asked[:i]), None)
+
+
+def _token(turns: Sequence[Turn]) -> str | None:
+    return IMAGE if any(IMAGE in turn.question + turn.answer for turn in turns) else None
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("empty_answer", _empty),
+    Rule("refusal", _first(_REFUSAL)),
+    Rule("names_its_source", _first(_SOURCE)),
+    Rule("repeated_question", _repeated),
+    Rule("image_token", _token),
+)
+"""An answer that names captions, boxes or coordinates does not speak as one who sees the image."""
+
+
+def broken(turns: Sequence[Turn]) -> tuple[str, str] | None:
+    """The reason and detail of the first rule that turns break, or None."""
+    return next(((rule.reason, told) for rule in RULES if (told := rule.found(turns)) is not None), None)
