@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scene_edits import Edits, Words
+from scene_edits import OPPOSITE, Edits, Words
 from scene_shards import Examples
 from torch import Tensor
 
@@ -18,6 +18,8 @@ RARE = 40
 """What fewer pictures' captions tell is no label."""
 EASY = 2
 """Pictures of which no caption tells more, background included, come first."""
+PLACED = 4.0
+"""How much more a label weighs that tells where a thing lies: few captions have one."""
 GIVEN = 0.6
 """How often the shard's own false caption is taken, where the true one is what it was made of."""
 SHIFT = 3
@@ -27,16 +29,17 @@ LIGHT, CONTRAST, GRAIN = 0.1, 0.05, 0.07
 
 
 class Captions:
-    """The captions of all examples. A label is a word that tells of a thing or background, or two of one phrase."""
+    """The captions of all examples. A label is a word of a thing or background, two of one phrase, or a place."""
 
-    def __init__(self, examples: Examples, places: bool) -> None:
-        self._examples, self._places = examples, places
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
         pairs = (exchanged.split(">") for exchanged in examples.exchanged)
         self._edits = Edits((old, new) for old, new in pairs)
         told = [set().union(*map(self._features, true)) for true in examples.true]
         counts = Counter(feature for features in told for feature in features)
         names = sorted(feature for feature, count in counts.items() if count >= RARE)
         self._number = {name: k for k, name in enumerate(names)}
+        self.weights = torch.tensor([PLACED if name.split()[-1] in OPPOSITE else 1.0 for name in names])
         self._told = [self._numbers(features) for features in told]
         things = [max(len(self._edits.runs(words)) for words in true) for true in examples.true]
         self.easy: list[int] = np.flatnonzero(np.array(things) <= EASY).tolist()
@@ -68,7 +71,7 @@ class Captions:
         runs = [[words[i] for i in run] for run in self._edits.runs(words)]
         singles = {word for run in runs for word in run}
         pairs = {f"{a} {b}" for run in runs for k, a in enumerate(run) for b in run[k + 1 :]}
-        return singles | pairs | (self._edits.placed(words) if self._places else set())
+        return singles | pairs | self._edits.placed(words)
 
     def _numbers(self, features: set[str]) -> list[int]:
         return [self._number[feature] for feature in features if feature in self._number]

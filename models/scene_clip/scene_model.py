@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from scene_edits import Words
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,8 +42,9 @@ class SceneClip(nn.Module):
         self.context = int(config["text_cfg"]["context_length"])
         self.net = CLIP(config["embed_dim"], config["vision_cfg"], {**config["text_cfg"], "vocab_size": len(self.kept)})
         self.net.visual.to(memory_format=torch.channels_last)
-        nn.init.normal_(self.net.token_embedding.weight, std=0.05)
-        nn.init.normal_(self.net.positional_embedding, std=0.02)
+        nn.init.normal_(self.net.token_embedding.weight, std=0.5)
+        with torch.no_grad():
+            self.net.positional_embedding.copy_(0.5 * _waves(*self.net.positional_embedding.shape))
 
     def images(self, pixels: Tensor) -> Tensor:
         """N x 3 x side x side, mean and deviation taken out -> N x dim."""
@@ -69,12 +71,6 @@ class SceneClip(nn.Module):
         x = net.ln_final(net.transformer(x, attn_mask=net.attn_mask[:longest, :longest]))
         return x[torch.arange(len(rows)), ids.argmax(1)] @ net.text_projection
 
-    def load(self, folder: Path) -> None:
-        """What `save` wrote, of the same vocabulary."""
-        state = load_file(folder / WEIGHTS)
-        state[TABLE] = state[TABLE][torch.tensor(self.kept)]
-        self.net.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in state.items()})
-
     def save(self, folder: Path) -> None:
         """As a folder that open_clip loads, in half precision. Tokens never met get zeros."""
         state = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
@@ -86,6 +82,12 @@ class SceneClip(nn.Module):
         save_file(halved, folder / WEIGHTS)
         if folder != HERE:
             (folder / CONFIG).write_bytes((HERE / CONFIG).read_bytes())
+
+
+def _waves(length: int, width: int) -> Tensor:
+    """Positions as sines and cosines of several lengths: neighbours are alike, so that a word finds the next one."""
+    angles = torch.arange(float(length))[:, None] * torch.logspace(math.log10(1.5), math.log10(0.05), width // 2)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def read_config(path: Path = HERE / CONFIG) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from builders.shards.tar import Sha256Writer, TarWriter  # noqa: E402
 from builders.sources.scenes.source import open_scenes  # noqa: E402
 from schemas.sources import ScenesSource  # noqa: E402
 
-SEED, COUNT = 710, 300
+SEED, COUNT = 720, 300
 MAX_BYTES = 13_000_000
 
 
@@ -63,18 +63,21 @@ def test_a_filter_finds_the_model_by_its_folder() -> None:
 def test_captions_of_other_scenes_are_told(scenes: Scenes) -> None:
     limit = threshold(scenes)
     assert auc(scenes.true, scenes.mismatched) > 0.995
-    assert (scenes.true >= limit).mean() > 0.97
+    assert (scenes.true >= limit).mean() > 0.98
     assert (scenes.mismatched < limit).mean() > 0.97
-    assert scenes.retrieved > 0.8
+    assert scenes.retrieved > 0.85
 
 
 def test_captions_with_one_false_word_are_told(scenes: Scenes) -> None:
-    assert auc(scenes.true, scenes.one_word) > 0.86
+    assert auc(scenes.true, scenes.one_word) > 0.91
 
 
 @pytest.mark.parametrize(
     ("kind", "least"),
-    [("colour", 0.94), ("thing", 0.9), ("size", 0.75), ("count", 0.87), ("background", 0.98), ("colour_swap", 0.55)],
+    [
+        *(("colour", 0.96), ("thing", 0.95), ("size", 0.9), ("place", 0.84), ("count", 0.92), ("background", 0.98)),
+        *(("colour_swap", 0.9), ("place_swap", 0.83)),
+    ],
 )
 def test_a_true_caption_beats_its_false_one(scorer: Scorer, kind: str, least: float) -> None:
     assert score_kind(scorer, SEED, kind, 150).pairs > least
