@@ -58,7 +58,8 @@ def run(stage: Stage, records: list[Record], seconds: dict[str, float]) -> list[
         began, kept = time.perf_counter(), []
         for start in range(0, len(records), stage.batch):
             part = records[start : start + stage.batch]
-            for record, result in zip(part, step(part), strict=True):
+            handed = [{name: record[name] for name in step.reads} for record in part]
+            for record, result in zip(part, step(handed), strict=True):
                 if not isinstance(result, Rejected):
                     record.update(result)  # type: ignore[arg-type]  # no step here fans out
                     kept.append(record)
