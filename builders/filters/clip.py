@@ -90,7 +90,7 @@ class ClipScore:
         embedding = pa.list_(pa.float16(), self.dim)
         named = [name for name in (self.image_embedding, self.text_embedding) if name]
         scores = [self.score, *([f"{self.score}_masked"] if self.masked else []), *(head.column for head in self.heads)]
-        columns = dict.fromkeys(scores, pa.float32()) | dict.fromkeys(named, embedding)
+        columns = dict.fromkeys(scores, pa.float64()) | dict.fromkeys(named, embedding)
         return columns | {HALVED: pa.int32()}
 
     def setup(self, services: Services) -> None:

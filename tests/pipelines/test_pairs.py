@@ -90,6 +90,7 @@ def test_given_a_threshold_then_the_score_of_every_pair_is_known_and_decides(
     scores = mill(write(tmp_path / "all.yaml", clip={"model": clip}), tmp_path / "all")["samples"]
     assert scores == 60, "without a threshold all are kept"
     every = dict(table(tmp_path / "all", "index", "key", "clip_score"))
+    assert all(score == round(score, 6) for score in every.values()), "scores stand in the index as they were rounded"
     middle = sorted(every.values())[30]
 
     manifest = mill(write(tmp_path / "r.yaml", clip={"model": clip, "min_score": round(middle, 6)}), out)
