@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 in hex over the names and bytes of all files in a folder; of a single file, over its bytes."""
-    if folder.is_file():
-        return _file_digest(folder).hex()
+def digest_of(model: Path | tuple[Path, ...]) -> str:
+    """SHA-256 in hex of a single file, over its bytes; of a folder or of several files, over all names and bytes."""
+    if isinstance(model, tuple):
+        return _file_digest(model[0]).hex() if len(model) == 1 else _named((path.name, path) for path in sorted(model))
+    if model.is_file():
+        return _file_digest(model).hex()
+    files = sorted(path for path in model.rglob("*") if path.is_file())
+    return _named((path.relative_to(model).as_posix(), path) for path in files)
+
+
+def _named(files: Iterable[tuple[str, Path]]) -> str:
     whole = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-        whole.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        whole.update(_file_digest(file))
+    for name, path in files:
+        whole.update(name.encode() + b"\0")
+        whole.update(_file_digest(path))
     return whole.hexdigest()
 
 

@@ -61,8 +61,8 @@ class Stage:
 class Dag:
     """source -> stages -> (pack ->) shards.
 
-    `models` maps each model that decides bytes to its file or folder; `packages` are those, beside the ones that every
-    build needs, whose versions do. `fetches`: a step asks hosts of the internet, which is limited cluster-wide.
+    `models` maps each model that decides bytes to its file, files or folder; `packages` are those, beside the ones that
+    every build needs, whose versions do. `fetches`: a step asks hosts of the internet, which is limited cluster-wide.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Dag:
     stages: tuple[Stage, ...]
     layout: Layout
     pack: Pack | None = None
-    models: Mapping[str, Path] | None = None
+    models: Mapping[str, Path | tuple[Path, ...]] | None = None
     packages: tuple[str, ...] = ()
     fetches: bool = False
 

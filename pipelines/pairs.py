@@ -26,8 +26,9 @@ from builders.sources.pairs import ReadPairImage
 from builders.sources.pairs_open import open_pairs
 from builders.sources.scenes.source import open_scenes
 from builders.step import Step
-from pipelines.dag import Dag, Source, Stage
+from pipelines.dag import RESERVED, Dag, Source, Stage
 from schemas.clip import Clip
+from schemas.errors import UserError
 from schemas.fetch import Fetch
 from schemas.pairs import UrlsSource
 from schemas.recipe import PairsRecipe
@@ -50,7 +51,7 @@ def pairs(recipe: PairsRecipe) -> Dag:
     """The DAG of a recipe that filters pairs. Raises UserError where the recipe names what is not there."""
     parser = parser_folder(recipe.parser)
     source, stages = _inputs(recipe, parser)
-    models = rule_models(recipe.rules, parser)
+    models: dict[str, Path | tuple[Path, ...]] = {**rule_models(recipe.rules, parser, _by_language(recipe))}
     beside: tuple[str, ...] = ()
     if recipe.clip:
         spec = ClipSpec(
@@ -65,6 +66,7 @@ def pairs(recipe: PairsRecipe) -> Dag:
         ]
         models |= _models(recipe.clip, files)
         beside = tuple(name for name in (score.image_embedding, score.text_embedding) if name)
+        _check_heads(recipe.clip, source, stages)
     scalars = _scalars(source, stages)
     return Dag(
         name=recipe.name or "pairs",
@@ -85,14 +87,18 @@ def _inputs(recipe: PairsRecipe, parser: Path) -> tuple[Source, list[Stage]]:
     """The source, and the stages from its rows to images that satisfy the rules."""
     check, unit = CheckCaption(CAPTION_MAX), recipe.output.unit
     if isinstance(recipe.source, UrlsSource):
-        text, image = text_rule_steps(recipe.rules, parser), image_rule_steps(recipe.rules)
+        text, image = text_rule_steps(recipe.rules, parser, _by_language(recipe)), image_rule_steps(recipe.rules)
         fetch = Stage("fetch", (_fetched(recipe.fetch or Fetch()),), batch=unit, cpus=FETCH_CPUS)
         return open_pairs(recipe.source, unit), [Stage("captions", (check, *text)), fetch, Stage("images", image)]
-    rules = rule_steps(recipe.rules, parser)
+    rules = rule_steps(recipe.rules, parser, _by_language(recipe))
     if isinstance(recipe.source, ScenesSource):
         return open_scenes(recipe.source, unit), [Stage("pairs", (check, ReadPairImage(Path()), *rules))]
     disk = open_pairs(recipe.source, unit)
     return disk, [Stage("pairs", (check, ReadPairImage(disk.folder), *rules))]
+
+
+def _by_language(recipe: PairsRecipe) -> bool:
+    return bool(recipe.clip and recipe.clip.min_score_by_language)
 
 
 def _fetched(fetch: Fetch) -> FetchImage:
@@ -130,6 +136,15 @@ def _scored(clip: Clip, spec: ClipSpec, files: ClipFiles) -> ClipScore:
     )
 
 
+def _check_heads(clip: Clip, source: Source, stages: Sequence[Stage]) -> None:
+    """Raises UserError for a head whose column is there already: of the source, of another step, or the engine's."""
+    others = [name for stage in stages for step in stage.steps if not isinstance(step, ClipScore) for name in step.adds]
+    taken = {*source.columns, *others, *RESERVED, *PairSample.adds, "key"}
+    for i, head in enumerate(clip.heads):
+        if head.column in taken:
+            raise UserError(f"clip.heads.{i}.column: {head.column!r} is a column already; give another name")
+
+
 def _chosen(clip: Clip) -> tuple[MinScore, ...]:
     """The thresholds; without one, every pair is scored and kept."""
     bounds = [MinScore(clip.min_score, by_language=clip.min_score_by_language)]
@@ -138,10 +153,10 @@ def _chosen(clip: Clip) -> tuple[MinScore, ...]:
     return (*bounds, *(MinScore(head.min_score, head.column, head.max_score) for head in clip.heads))
 
 
-def _models(clip: Clip, files: ClipFiles) -> dict[str, Path]:
+def _models(clip: Clip, files: ClipFiles) -> dict[str, Path | tuple[Path, ...]]:
     """What decides the scores, to be digested."""
-    heads = {f"clip.heads.{head.column}": Path(head.path) for head in clip.heads}
-    return heads | ({"clip": files.digest_path} if files.digest_path else {})
+    heads: dict[str, Path | tuple[Path, ...]] = {f"clip.heads.{head.column}": Path(head.path) for head in clip.heads}
+    return heads | ({"clip": files.decisive} if files.decisive else {})
 
 
 def _scalars(source: Source, stages: Sequence[Stage]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from builders.digest import folder_digest
+from builders.digest import digest_of
 from builders.shards.dataset import (
     Claim,
     clear,
@@ -62,7 +62,7 @@ def make_claim(recipe: Recipe, dag: Dag) -> Claim:
     fields: dict[str, Any] = {
         "recipe": content(recipe),
         "inputs": dict(dag.source.digests),
-        "models": {name: folder_digest(folder) for name, folder in (dag.models or {}).items()},
+        "models": {name: digest_of(model) for name, model in (dag.models or {}).items()},
         "versions": versions((*DECISIVE, *dag.packages)),
     }
     return Claim(json.loads(json.dumps(fields)), tuple(dag.source.unit_sizes))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from schemas.fields import Fields, location, model_name, running
+from schemas.fields import Fields, location, model_name
+from schemas.rules import LANGUAGES
+
+OURS = frozenset({"clip_score", "clip_score_masked", "clip_halved", "image_embedding", "text_embedding"})
+"""What the step that scores adds itself."""
 
 
 class Head(Fields):
@@ -33,16 +37,39 @@ class Clip(Fields):
         None, ge=-1, le=1, description="0.3 (LAION-400M, ViT-B/32), 0.28 (LAION-5B, English); none: score only"
     )
     min_score_by_language: dict[str, float] = Field(
-        default_factory=dict, description="minimum of single languages, as {de: 0.26}; needs rules.languages"
+        default_factory=dict, description="minimum of single languages, as {en: 0.28}; all others get min_score"
     )
     mask_text: bool = Field(
         False, description="score again with text masked (T-MARS, arXiv 2307.03132); needs source.text_boxes"
     )
     min_score_masked: float | None = Field(None, ge=-1, le=1, description="for the score with text masked")
-    batch: int = running(256, ge=1, description="pairs in the model at once; too little GPU memory halves it")
+    batch: int = Field(
+        256,
+        ge=1,
+        description="pairs in the model at once, which decides the sixth decimal; the GPU's memory may halve it",
+    )
     draft: int = Field(
         0, ge=0, le=8, description="let libjpeg scale down to so many times the model's size; 0: exact as open_clip"
     )
     image_embedding: bool = Field(False, description="write the image's embedding (float16)")
     text_embedding: bool = Field(False, description="write the caption's embedding (float16)")
     heads: list[Head] = Field(default_factory=list)
+
+    @field_validator("heads")
+    @classmethod
+    def _columns_differ(cls, heads: list[Head]) -> list[Head]:
+        names = [head.column for head in heads]
+        for i, name in enumerate(names):
+            if name in OURS or name in names[:i]:
+                raise ValueError(f"clip.heads.{i}.column: {name!r} is the name of another score; give another")
+        return heads
+
+    @field_validator("min_score_by_language", mode="before")
+    @classmethod
+    def _are_cosines(cls, bounds: Any) -> Any:
+        for language, bound in bounds.items() if isinstance(bounds, dict) else ():
+            if language not in LANGUAGES:
+                raise ValueError(f"clip.min_score_by_language: {language!r} is no language that is told; as en, de")
+            if isinstance(bound, bool) or (isinstance(bound, int | float) and not -1 <= bound <= 1):
+                raise ValueError(f"clip.min_score_by_language.{language}: {bound} is no cosine; give one of -1 to 1")
+        return bounds

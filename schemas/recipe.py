@@ -91,9 +91,12 @@ class PairsRecipe(_Recipe):
     clip: Clip | None = Field(None, description="without it, rules alone decide")
 
     @model_validator(mode="after")
-    def _language_is_known(self) -> PairsRecipe:
-        if self.clip and self.clip.min_score_by_language and not self.rules.languages:
-            raise ValueError("clip.min_score_by_language: needs rules.languages, which tells each caption's language")
+    def _language_is_kept(self) -> PairsRecipe:
+        never = set(self.clip.min_score_by_language if self.clip else ()) - set(self.rules.languages or ())
+        if self.rules.languages and never:
+            raise ValueError(
+                f"clip.min_score_by_language: {min(never)!r} is not among rules.languages, so it is never asked"
+            )
         return self
 
     @model_validator(mode="after")

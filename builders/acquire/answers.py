@@ -53,7 +53,7 @@ def of_error(error: Exception) -> Refused | Again:
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(cause, OSError):
         if cause.errno in (errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE):
             return Again("no_network", text, failed=True)
-        return Again("cannot_connect", text, failed=False)
+        return Again("cannot_connect", text, failed=True)
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | ConnectionError):
         return Again("connection_cut", text, failed=True)
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):  # UnicodeError: a name that no look-up can spell

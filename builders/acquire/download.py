@@ -19,14 +19,13 @@ import aiohttp
 
 from builders.acquire.answers import Again, Refused
 from builders.acquire.client import Manners, fetch, open_session
-from builders.acquire.gate import HostGate, TurnedAway
+from builders.acquire.gate import LONGEST_WAIT, HostGate, TurnedAway
 from builders.acquire.hosts import Hosts
+from builders.acquire.outage import UNANSWERED
 from builders.step import Failed, Rejected
 
 BACKOFF = 1.0
 """Seconds before the second try; twice as many before each further one, more or less by half."""
-LONGEST_WAIT = 60.0
-"""Seconds that a server may make us wait (Retry-After); one that asks for more is left for a later run."""
 LOOKUPS = 64
 """Names looked up at once; the system's resolver holds a thread for each."""
 
@@ -125,7 +124,8 @@ class _Work:
                 self.found.put((url, Failed("host_busy", "its host asks to wait, again and again or for long")))
                 return
             except Again as again:
-                wait = BACKOFF * 2**number * random.uniform(0.5, 1.5) if again.after is None else again.after
+                own = min(BACKOFF * 2**number * random.uniform(0.5, 1.5), LONGEST_WAIT)
+                wait = own if again.after is None else again.after
                 if number == self._pace.retries or wait > LONGEST_WAIT:
                     self.found.put((url, (Failed if again.failed else Rejected)(again.reason, again.detail)))
                     return
@@ -140,9 +140,7 @@ class _Work:
                 yield
             except BaseException as error:
                 self._room.release()
+                self._gate.failed(host, not (isinstance(error, Again) and error.reason in UNANSWERED))
                 if isinstance(error, Again) and error.after:
-                    if error.after > LONGEST_WAIT:
-                        self._gate.close(host)
-                    else:
-                        self._gate.pause(host, error.after)
+                    self._gate.pause(host, error.after)
                 raise

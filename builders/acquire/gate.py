@@ -15,6 +15,10 @@ POLL = 0.1
 """Seconds after which a worker that waits for a share of a host asks again."""
 PATIENCE = 3
 """Times in a row that a host may ask us to wait; then nobody waits for it any more."""
+LONGEST_WAIT = 60.0
+"""Seconds that a host may make us wait (Retry-After); one that asks for more is left for a later run."""
+UNPROVEN = 2
+"""Requests at once to a host that has not answered yet, or not the last time: many slow ones must not fill the room."""
 HEARTBEAT = 5.0
 """Seconds after which one that waits for nothing tells that it is alive."""
 
@@ -28,6 +32,7 @@ class _Host:
     running: int = 0
     allowed: int = 0
     refusals: int = 0
+    proven: bool = False
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @property
@@ -36,7 +41,7 @@ class _Host:
 
     def wake(self) -> None:
         """Let those in that may start now."""
-        while self.waiting and self.running < self.allowed:
+        while self.waiting and self.running < (self.allowed if self.proven else min(self.allowed, UNPROVEN)):
             turn = self.waiting.popleft()
             if not turn.done():
                 self.running += 1
@@ -75,23 +80,26 @@ class HostGate:
             raise
         try:
             yield
-            here.refusals = 0
+            here.proven, here.refusals = True, here.refusals if here.refusals >= PATIENCE else 0
         finally:
             self._leave(here)
+
+    def failed(self, host: str, answered: bool) -> None:
+        """The request that runs at `host` has failed, with an answer that says so or without any."""
+        self._known[host].proven = answered
 
     def pause(self, host: str, seconds: float) -> None:
         """Nobody shall ask `host` for so long; for a request that runs there."""
         here = self._known[host]
         here.refusals += here.allowed > 0  # those that ran beside the first one do not count again
         here.allowed = 0
-        if here.refusals >= PATIENCE:
-            self.close(host)
+        if here.refusals >= PATIENCE or seconds > LONGEST_WAIT:
+            self._close(here)
         self._pauses[host] = max(seconds, self._pauses.get(host, 0.0))
         self._asked.set()
 
-    def close(self, host: str) -> None:
-        """Nobody here asks `host` any more, or waits for it."""
-        here = self._known[host]
+    def _close(self, here: _Host) -> None:
+        """Nobody here asks the host any more, or waits for it."""
         here.refusals = PATIENCE
         for turn in here.waiting:
             if not turn.done():
@@ -110,6 +118,8 @@ class HostGate:
             grants = await loop.run_in_executor(self._line, self._renew, claims, pauses)
             for host, grant in grants.items():
                 here = self._known[host]
+                if grant.pause > LONGEST_WAIT:
+                    self._close(here)
                 here.allowed = 0 if grant.pause or host in self._pauses else grant.allowed
                 here.wake()
             hungry = any(here.waiting for here in self._known.values())

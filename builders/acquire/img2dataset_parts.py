@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = "img2dataset"
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def resizer_class() -> Any:
@@ -26,10 +28,14 @@ def resizer_class() -> Any:
 
 
 def opted_out(values: Iterable[str], token: str | None, directives: frozenset[str]) -> bool:
-    """Whether X-Robots-Tag headers name one of `directives`, for everybody or for `token` (both in lower case)."""
+    """Whether X-Robots-Tag headers name one of `directives`, for everybody or for `token` (both in lower case).
+
+    What is not ASCII counts as a space: of bytes that are no UTF-8 a Message makes an object that the rule cannot read,
+    and it would keep the image. Directives are ASCII.
+    """
     headers = Message()
     for value in values:
-        headers["X-Robots-Tag"] = value
+        headers["X-Robots-Tag"] = _NOT_ASCII.sub(" ", value)
     return bool(_module("downloader").is_disallowed(headers, token, directives))
 
 

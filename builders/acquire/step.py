@@ -71,8 +71,8 @@ _FETCHED = {
 
 def _verified(found: Record | Rejected, expected: str | None) -> Result:
     told = found.known if isinstance(found, Rejected) else found
-    got = told.get("sha256")
-    if not expected or got is None or got == expected.strip().lower():
+    got, wanted = told.get("sha256"), (expected or "").strip()
+    if not wanted or got is None or got == wanted.lower():
         return found
     known = {name: told[name] for name in ("sha256", "fetched_bytes")}
-    return Rejected("hash_mismatch", f"the list says {expected.strip()[:64]}", known)
+    return Rejected("hash_mismatch", f"the list says {wanted[:64]}", known)

@@ -59,15 +59,20 @@ class HeadFile:
     """What the recipe calls it, for errors."""
 
 
+_TOKENIZER = ("tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "spiece", "sentencepiece")
+"""How the files of a tokenizer that a folder brings begin."""
+
+
 @dataclass(frozen=True)
 class ClipFiles:
-    """What a spec comes to on this machine. `digest_path` is the file or folder that identifies the model."""
+    """What a spec comes to on this machine. `decisive`: the files that identify the model; none where weights are
+    drawn at random for an architecture of open_clip's own."""
 
     name: str
     preprocess: Preprocess
     dim: int
     weights: str | None
-    digest_path: Path | None
+    decisive: tuple[Path, ...]
 
 
 def open_clip() -> Any:
@@ -96,19 +101,19 @@ def find_clip(spec: ClipSpec) -> ClipFiles:
         like = f"; close to it: {', '.join(near)}" if near else ""
         raise UserError(f"{field}.model: {spec.model!r} is no folder, hub id or architecture of open_clip{like}")
     if random:
-        return ClipFiles(spec.model, preprocess_of(config, {}), config["embed_dim"], None, None)
+        return ClipFiles(spec.model, preprocess_of(config, {}), config["embed_dim"], None, ())
     if not spec.pretrained:
         tags = ", ".join(oc.list_pretrained_tags_by_model(spec.model)[:5]) or "none known"
         raise UserError(f"{field}.pretrained: {spec.model} needs weights: a file, or a tag ({tags})")
     tag = oc.get_pretrained_cfg(spec.model, spec.pretrained)
     if not tag:
         path = _weights_file(spec, Path(spec.pretrained).expanduser())
-        return ClipFiles(spec.model, preprocess_of(config, {}), config["embed_dim"], str(path), path)
+        return ClipFiles(spec.model, preprocess_of(config, {}), config["embed_dim"], str(path), (path,))
     if bool(tag.get("quick_gelu")) != bool(config.get("quick_gelu")):
         other = f"{spec.model}-quickgelu" if tag.get("quick_gelu") else spec.model.removesuffix("-quickgelu")
         raise UserError(f"{field}.model: {spec.pretrained} was trained with another GELU; name {other}")
     path = Path(_fetched(spec, "pretrained", lambda: oc.download_pretrained(tag)))
-    return ClipFiles(spec.model, preprocess_of(config, tag), config["embed_dim"], spec.pretrained, path)
+    return ClipFiles(spec.model, preprocess_of(config, tag), config["embed_dim"], spec.pretrained, (path,))
 
 
 def _fetched(spec: ClipSpec, part: str, fetch: Callable[[], str]) -> str:
@@ -132,7 +137,7 @@ def _on_hub(spec: ClipSpec) -> ClipFiles:
     if spec.random_seed is not None:
         raise UserError(f"{spec.field}.random_seed: needs an architecture or a folder, not {spec.model}")
     weights = Path(_fetched(spec, "model", lambda: download_pretrained_from_hf(repo)))
-    return ClipFiles(spec.model, preprocess_of(config, preprocess), config["embed_dim"], None, weights)
+    return ClipFiles(spec.model, preprocess_of(config, preprocess), config["embed_dim"], None, (path, weights))
 
 
 def _in_folder(spec: ClipSpec, folder: Path) -> ClipFiles:
@@ -148,14 +153,16 @@ def _in_folder(spec: ClipSpec, folder: Path) -> ClipFiles:
         raise UserError(f"{spec.field}.model: {folder} needs one safetensors file of weights, {WEIGHTS}; found {found}")
     facts = preprocess_of(config, preprocess), config["embed_dim"]
     drawn = spec.random_seed is not None
+    beside = [path for path in sorted(folder.iterdir()) if path.name.startswith(_TOKENIZER) and path.is_file()]
+    decisive = (configs[0], *beside, *([] if drawn else chosen[:1]))
     if "model_cfg" in _read_json(spec, configs[0]):
-        return ClipFiles(f"local-dir:{folder}", *facts, None, None if drawn else folder)
+        return ClipFiles(f"local-dir:{folder}", *facts, None, decisive)
     oc = open_clip()
     name = configs[0].stem
     if oc.get_model_config(name) not in (None, config):
         raise UserError(f"{spec.field}.model: {configs[0]} has the name of another architecture; rename the file")
     oc.add_model_config(configs[0])
-    return ClipFiles(name, *facts, None if drawn else str(chosen[0]), None if drawn else folder)
+    return ClipFiles(name, *facts, None if drawn else str(chosen[0]), decisive)
 
 
 def _read_json(spec: ClipSpec, path: Path) -> dict[str, Any]:

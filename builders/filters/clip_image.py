@@ -82,7 +82,7 @@ class PrepareImage:
 
     `draft` lets libjpeg decode at 1/2, 1/4 or 1/8 where that still leaves `draft` times the size that the photo is
     resized to: 0 is off, and then pixels equal open_clip's own, bit by bit; 1 is fastest, and changes most; 2 is the
-    gap at which Pillow's own thumbnails do it. What it changes and saves stands in benchmarks/clip_gpu.md.
+    gap at which Pillow's own thumbnails do it.
     """
 
     preprocess: Preprocess

@@ -5,6 +5,8 @@ Pickled checkpoints are read by torch with `weights_only`, which builds tensors 
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +20,8 @@ from schemas.errors import UserError
 _WORDS_MAX = 200_000
 """Words whose tokens open_clip's tokenizer may remember; it forgets none by itself."""
 _CHARS_A_TOKEN = 32
-"""A caption is cut at so many characters a token of context: merging pairs takes quadratic time in a long word."""
+"""A word of so many characters for each token of context fills it: what follows is cut, because merging pairs takes
+quadratic time in a word."""
 
 
 class ClipTokenizer:
@@ -28,14 +31,20 @@ class ClipTokenizer:
         files = find_clip(spec)
         self._tokenize = _fetched_tokenizer(spec, files)
         self._chars = _CHARS_A_TOKEN * int(self._tokenize.context_length)
+        self._long = re.compile(rf"\S{{{self._chars}}}")
 
     def __call__(self, captions: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int32]]:
         cache = getattr(self._tokenize, "cache", None)
         if cache is not None and len(cache) > _WORDS_MAX:
             special = {self._tokenize.decoder[i] for i in self._tokenize.all_special_ids}
             self._tokenize.cache = {word: word for word in special}
-        ids = self._tokenize([caption[: self._chars] for caption in captions])
+        ids = self._tokenize([self._bounded(caption) for caption in captions])
         return np.ascontiguousarray(ids.numpy(), dtype=np.int32)
+
+    def _bounded(self, caption: str) -> str:
+        plain = html.unescape(html.unescape(caption))  # as open_clip cleans it before it looks for words
+        long = self._long.search(plain)
+        return plain[: long.start() + self._chars] if long else caption
 
 
 def _fetched_tokenizer(spec: ClipSpec, files: ClipFiles) -> Any:

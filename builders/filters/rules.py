@@ -110,18 +110,18 @@ def _apply(asked: Iterable[tuple[Rule, Any]], record: Record) -> Result:
     return {}
 
 
-def rule_steps(rules: Rules, parser: Path) -> tuple[Step, ...]:
+def rule_steps(rules: Rules, parser: Path, language: bool = False) -> tuple[Step, ...]:
     """The steps that a recipe's rules need: measures, of models only what is asked for, then the verdict.
 
     They read `caption`, `image`, `format`, `width` and `height`. `parser` is the folder of a spaCy pipeline with a
-    tagger; it is loaded where a rule of grammar is asked for.
+    tagger; it is loaded where a rule of grammar is asked for. `language`: a later step wants it, whatever rules ask.
     """
-    return (MeasureImage(), *_measures_of_text(rules, parser), ApplyRules(rules))
+    return (MeasureImage(), *_measures_of_text(rules, parser, language), ApplyRules(rules))
 
 
-def text_rule_steps(rules: Rules, parser: Path) -> tuple[Step, ...]:
+def text_rule_steps(rules: Rules, parser: Path, language: bool = False) -> tuple[Step, ...]:
     """Of `rule_steps` those of the caption, for before an image is fetched; `image_rule_steps` are the others."""
-    measures = _measures_of_text(rules, parser)
+    measures = _measures_of_text(rules, parser, language)
     return (*measures, ApplyRules(rules, "text_rules", {name for step in measures for name in step.adds}))
 
 
@@ -130,20 +130,20 @@ def image_rule_steps(rules: Rules) -> tuple[Step, ...]:
     return (MeasureImage(of_original=True), ApplyRules(rules, "image_rules", {*MeasureImage.adds, "format"}))
 
 
-def _measures_of_text(rules: Rules, parser: Path) -> tuple[Step, ...]:
+def _measures_of_text(rules: Rules, parser: Path, language: bool) -> tuple[Step, ...]:
     needed = {rule.column for rule, _ in active(rules)}
     steps: list[Step] = [MeasureText()]
-    if needed & set(MeasureLanguage.adds):
+    if language or needed & set(MeasureLanguage.adds):
         steps.append(MeasureLanguage())
     if needed & set(MeasureGrammar.adds):
         steps.append(MeasureGrammar(parser))
     return tuple(steps)
 
 
-def rule_models(rules: Rules, parser: Path) -> dict[str, Path]:
+def rule_models(rules: Rules, parser: Path, language: bool = False) -> dict[str, Path]:
     """The folders of the models that decide a recipe's rules, by name. Raises UserError where one is not installed."""
     models: dict[str, Path] = {}
-    for step in rule_steps(rules, parser):
+    for step in rule_steps(rules, parser, language):
         if isinstance(step, MeasureLanguage):
             models["language"] = language_model()
         if isinstance(step, MeasureGrammar):

@@ -239,8 +239,15 @@ def with_text(folder: Path, rows: list[dict[str, Any]], kind: str) -> dict[str, 
         ({"clip": {"model": "ViT-B-32"}}, r"clip\.pretrained: ViT-B-32 needs weights"),
         ({"clip": {"model": "RN50", "random_seed": 0, "min_score": 2}}, r"clip\.min_score is 2: "),
         (
-            {"clip": {"model": "RN50", "random_seed": 0, "min_score_by_language": {"de": 0.2}}},
-            r"needs rules\.languages",
+            {
+                "clip": {"model": "RN50", "random_seed": 0, "min_score_by_language": {"de": 0.2}},
+                "rules": {"languages": ["en"]},
+            },
+            r"'de' is not among rules\.languages",
+        ),
+        (
+            {"clip": {"model": "RN50", "random_seed": 0, "heads": [{"column": "width", "path": "/a"}]}},
+            r"clip\.heads\.0\.column: 'width' is a column already",
         ),
         ({"source": {**SCENES, "mismatched": 0.7, "corrupt": 0.7}}, "sum to more than 1"),
         ({"source": {**SCENES, "shape": 3}}, r"there is no field source\.shape; did you mean source\.s"),

@@ -22,7 +22,6 @@ def recipe(clip: dict[str, Any] | None = None, **fields: Any) -> PairsRecipe:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({**CLIP, "batch": 8}, CLIP),
         ({"model": "/a"}, {"model": "/b"}),
         ({**CLIP, "pretrained": "/a.safetensors"}, {**CLIP, "pretrained": "/b.safetensors"}),
         ({**CLIP, "heads": [{"column": "nsfw", "path": "/a"}]}, {**CLIP, "heads": [{"column": "nsfw", "path": "/b"}]}),
@@ -40,6 +39,7 @@ def test_how_and_where_a_model_runs_and_lies_is_no_content(one: dict[str, Any], 
         {"precision": "bf16"},
         {"min_score": 0.3},
         {"draft": 1},
+        {"batch": 8},
         {"image_embedding": True},
         {"heads": [{"column": "nsfw", "path": "/a", "max_score": 0.5}]},
     ],
@@ -91,3 +91,28 @@ def test_what_is_wrong_is_told_by_its_dotted_field(tmp_path: Path, sets: list[st
     with pytest.raises(UserError) as refused:
         load_recipe(tmp_path / "r.yaml", sets)
     assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"heads": [{"column": "clip_score", "path": "a"}]},
+            "clip.heads.0.column: 'clip_score' is the name of another",
+        ),
+        ({"heads": [{"column": "a", "path": "a"}] * 2}, "clip.heads.1.column: 'a' is the name of another score"),
+        ({"min_score_by_language": {"deutsch": 0.2}}, "'deutsch' is no language"),
+        ({"min_score_by_language": {"de": 5}}, "clip.min_score_by_language.de: 5 is no cosine"),
+        ({"min_score_by_language": {"de": True}}, "clip.min_score_by_language.de: True is no cosine"),
+    ],
+)
+def test_scores_have_names_of_their_own_and_thresholds_are_cosines_of_languages(
+    fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        recipe({**CLIP, **fields})
+
+
+def test_a_threshold_for_a_language_that_rules_reject_is_refused() -> None:
+    with pytest.raises(ValueError, match="'fr' is not among rules.languages"):
+        recipe({**CLIP, "min_score_by_language": {"fr": 0.2}}, rules={"languages": ["de"]})

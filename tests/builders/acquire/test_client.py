@@ -294,7 +294,7 @@ def test_no_text_makes_more_of_a_fuss_than_a_bad_url(text: str) -> None:
 def test_a_port_where_nobody_listens_and_a_name_that_nobody_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert told(got(f"http://127.0.0.1:{port}/")) == "rejected: cannot_connect, try again"
+    assert told(got(f"http://127.0.0.1:{port}/")) == "failed: cannot_connect, try again"
 
 
 @pytest.mark.parametrize(

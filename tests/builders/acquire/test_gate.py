@@ -8,12 +8,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
 from builders.acquire import gate as module
-from builders.acquire.gate import PATIENCE, HostGate, TurnedAway
+from builders.acquire.gate import PATIENCE, UNPROVEN, HostGate, TurnedAway
 from builders.acquire.hosts import Claim, Grant, HostLimits, Hosts
 
 SOON = 5.0
@@ -119,7 +119,8 @@ def test_a_gate_that_had_let_go_of_a_host_asks_again_before_it_goes_there() -> N
     asyncio.run(main())
 
 
-def test_while_a_claim_is_on_its_way_nothing_starts_that_it_does_not_tell_of() -> None:
+def test_while_a_claim_is_on_its_way_nothing_starts_that_it_does_not_tell_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNPROVEN", 4)
     told: list[int] = []
     on_its_way, go = threading.Event(), threading.Event()
 
@@ -317,6 +318,7 @@ def test_a_success_in_between_makes_up_for_earlier_wishes() -> None:
 def test_requests_that_run_side_by_side_count_as_one_wish() -> None:
     async def main() -> None:
         async with gate(Shared(), 8) as x, asyncio.timeout(SOON):
+            assert await passed(x)  # a host that has answered gets all its share at once
             together = asyncio.Barrier(8)
 
             async def one() -> None:
@@ -328,5 +330,30 @@ def test_requests_that_run_side_by_side_count_as_one_wish() -> None:
 
             await asyncio.gather(*(one() for _ in range(8)))
             assert await passed(x)
+
+    asyncio.run(main())
+
+
+def test_a_host_gets_two_requests_at_once_until_it_answers_and_again_after_a_silence() -> None:
+    async def main() -> None:
+        async with gate(Shared(), 8) as x, asyncio.timeout(SOON):
+            most = now = 0
+
+            async def one(answers: bool) -> None:
+                nonlocal most, now
+                with suppress(ZeroDivisionError):
+                    async with x.at("a"):
+                        now += 1
+                        most = max(most, now)
+                        await asyncio.sleep(0.01)
+                        now -= 1
+                        if not answers:
+                            x.failed("a", answered=False)
+                            raise ZeroDivisionError
+
+            for answers, expected in ((False, UNPROVEN), (True, 8), (False, 8), (False, UNPROVEN)):
+                most = 0
+                await asyncio.gather(*(one(answers) for _ in range(24)))
+                assert most == expected
 
     asyncio.run(main())

@@ -7,14 +7,16 @@ import json
 import math
 import os
 import struct
+import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from builders.acquire.img2dataset_parts import resizer_class
 from builders.acquire.resize import Resize, Resizing, exif_json
@@ -66,7 +68,7 @@ def refused(body: bytes, **options: Any) -> str:
     return found.reason
 
 
-def opened(record: Record) -> Image.Image:
+def opened(record: Record) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(record["image"]))
 
 
@@ -99,16 +101,81 @@ def test_a_plain_photo_is_resized_as_img2dataset_does(mode: str, only_if_bigger:
     assert [found[name] for name in told] == ["jpg", 1, "resized", *WIDE]
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
-def test_grey_palette_and_see_through_photos_are_resized_as_img2dataset_does(mode: str) -> None:
+def test_a_grey_photo_is_resized_as_img2dataset_does() -> None:
+    body = encoded(photo(mode="L"), "PNG")
+    assert kept(body)["image"] == theirs(body)
+
+
+@pytest.mark.parametrize(
+    ("mode", "alpha", "more"),
+    [("P", None, {}), ("RGBA", "L", {}), ("RGBA", None, {}), ("RGB", None, {"transparency": (10, 12, 244)})],
+    ids=["palette", "see-through", "opaque", "one transparent colour"],
+)
+def test_palette_and_see_through_photos_are_resized_as_img2dataset_does_but_for_rounding(
+    mode: str, alpha: str | None, more: dict[str, Any]
+) -> None:
+    """Not its bytes: handed over as RGB, flattened by Pillow in 8 bits, where img2dataset takes floats."""
     image = photo(mode=mode)
-    if mode == "RGBA":
-        image.putalpha(photo(mode="L"))
-    body = encoded(image, "PNG")
-    if mode == "P":  # is handed over as RGB, which is what OpenCV sees in it
-        assert different(opened(kept(body)), Image.open(io.BytesIO(theirs(body)))) < 1
-    else:
-        assert kept(body)["image"] == theirs(body)
+    if alpha:
+        image.putalpha(photo(mode=alpha))
+    body = encoded(image, "PNG", **more)
+    png = {"encode_format": "png", "encode_quality": 1}
+    for options in ({**png, "resize_mode": "no"}, png):
+        ours, other = (
+            np.asarray(Image.open(io.BytesIO(data)), dtype=int)
+            for data in (kept(body, **options)["image"], theirs(body, **options))
+        )
+        assert np.abs(ours - other).max() <= 1
+
+
+def test_a_see_through_png_is_encoded_again_even_where_bytes_that_fit_are_kept() -> None:
+    body = encoded(see_through("RGBA"), "PNG")
+    found = kept(body, resize_mode="no", skip_reencode=True, encode_format="png", encode_quality=9)
+    assert (found["reencoded"], opened(found).format, opened(found).mode) == ("resized", "PNG", "RGB")
+    assert len(found["image"]) < WIDE[0] * WIDE[1] * 3
+
+
+def test_a_large_see_through_photo_takes_no_floats_of_its_pixels() -> None:
+    """10,000 x 10,000 RGBA were 7 GB in img2dataset's own flattening."""
+    code = (
+        "import resource, sys; from builders.acquire.resize import Resize, Resizing;"
+        f"resize = Resize(Resizing(**{PLAIN!r})); body = sys.stdin.buffer.read();"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; found = resize(body);"
+        "print(found['width'], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    body = encoded(Image.new("RGBA", (3000, 3000), (9, 9, 9, 99)), "PNG")
+    told = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=True).stdout.split()
+    assert int(told[0]) == 64
+    assert int(told[1]) < 9 * 30  # MB: 30 bytes a pixel, where floats took over 70
+
+
+@pytest.mark.parametrize("mode", ["keep_ratio", "center_crop"])
+@pytest.mark.parametrize("size", [(8000, 1), (1, 8000)])
+def test_a_line_of_pixels_does_not_become_a_bomb(mode: str, size: tuple[int, int]) -> None:
+    body = encoded(Image.new("RGB", size), "PNG")
+    line = {"resize_mode": mode, "image_size": 256}
+    assert refused(body, **line) == "too_many_pixels"
+    assert refused(body, **line, max_aspect_ratio=3) == "too_long"
+    assert refused(body, **line, min_image_size=2) == "too_small"
+    assert refused(body, **line, max_image_area=7999) == "too_large_area"
+    assert kept(body, **line, resize_only_if_bigger=True)["reencoded"] == "resized"
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_size", "size", "reason"),
+    [
+        ("keep_ratio", 100, (1000, 1), "too_many_pixels"),  # 100,000 x 100, which no JPEG has
+        ("center_crop", 100, (1000, 1), None),
+        ("keep_ratio", 50, (1000, 1), None),
+        ("no", 100, (65_501, 1), "too_many_pixels"),
+        ("border", 256, (8000, 1), None),
+        ("keep_ratio_largest", 256, (8000, 1), None),
+        ("keep_ratio_largest", 256, (1, 1), None),
+    ],
+)
+def test_what_cannot_be_encoded_is_told(mode: str, image_size: int, size: tuple[int, int], reason: str | None) -> None:
+    found = made(encoded(Image.new("RGB", size), "PNG"), resize_mode=mode, image_size=image_size)
+    assert (found.reason if isinstance(found, Rejected) else None) == reason
 
 
 @pytest.mark.parametrize(
@@ -370,3 +437,59 @@ def test_exif_is_told_as_text() -> None:
 def test_exif_of_whatever_it_is_does_no_harm(body: bytes) -> None:
     found = exif_json(body)
     assert found is None or json.loads(found) == {}
+
+
+def with_exif(tiff: bytes) -> bytes:
+    """A photo with these bytes as its EXIF."""
+    body, app = encoded(photo()), b"Exif\0\0" + tiff
+    return body[:2] + b"\xff\xe1" + struct.pack(">H", len(app) + 2) + app + body[2:]
+
+
+def table(*entries: bytes) -> bytes:
+    return struct.pack("<H", len(entries)) + b"".join(entries) + struct.pack("<I", 0)
+
+
+def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+    return struct.pack("<HHII", tag, kind, count, value)
+
+
+def test_exif_whose_entries_all_lead_to_one_large_table_is_left_out() -> None:
+    """Read to its end it took exifread an hour and a half."""
+    many = 2700
+    gps = 8 + len(table(*[bytes(12)] * many))
+    leads, longs = [entry(0x8825, 4, 1, gps)] * many, [entry(0x0100, 1, 999, 8)] * many
+    body = with_exif(b"II*\0" + struct.pack("<I", 8) + table(*leads) + table(*longs))
+    began = time.monotonic()
+    assert exif_json(body) is None
+    assert time.monotonic() - began < 2
+
+
+def test_exif_that_tells_one_long_text_again_and_again_is_left_out() -> None:
+    texts = [entry(0x010F, 2, 40_000, 8)] * 1500
+    body = with_exif((b"II*\0" + struct.pack("<I", 8) + table(*texts)).ljust(60_000, b"x"))
+    began = time.monotonic()
+    assert exif_json(body) is None
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(("many", "kind"), [(999, str), (1001, type(None))])
+def test_exif_of_more_tags_than_a_camera_writes_is_left_out(many: int, kind: type) -> None:
+    entries = [entry(0xC000 + number, 4, 1, 5) for number in range(many)]
+    found = exif_json(with_exif(b"II*\0" + struct.pack("<I", 8) + table(*entries)))
+    assert type(found) is kind
+
+
+def test_exif_of_more_text_than_a_camera_writes_is_left_out() -> None:
+    for many, kind in ((50, str), (70, type(None))):
+        texts = [entry(0xD000 + number, 2, 1000, 2000) for number in range(many)]
+        body = with_exif((b"II*\0" + struct.pack("<I", 8) + table(*texts)).ljust(4000, b"x"))
+        assert type(exif_json(body)) is kind
+
+
+def test_exif_of_good_photos_needs_far_fewer_reads_than_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112] = "Camera", "Model", 6
+    exif.get_ifd(0x8769).update({0x829A: 0.01, 0x829D: 2.8, 0x9003: "2020:01:01 00:00:00"})
+    monkeypatch.setattr("builders.acquire.resize._EXIF_READS", 500)
+    monkeypatch.setattr("builders.acquire.resize._EXIF_BYTES", 50_000)
+    assert json.loads(exif_json(encoded(photo(), exif=exif)) or "")["EXIF FNumber"]

@@ -85,7 +85,7 @@ def test_a_url_that_stands_several_times_is_asked_once_and_each_record_has_its_o
     assert len(site.hits) == 1
 
 
-@pytest.mark.parametrize("sha256", [PICTURE, PICTURE.upper(), f" {PICTURE}\n", None])
+@pytest.mark.parametrize("sha256", [PICTURE, PICTURE.upper(), f" {PICTURE}\n", None, "", "  ", "\n"])
 def test_bytes_that_the_list_means_are_kept(site: Site, services: Services, sha256: str | None) -> None:
     assert told(fetch(services)(records(site.url("/cookie"), sha256=sha256))) == ["kept"]
 

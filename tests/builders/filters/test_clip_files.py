@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from builders.digest import folder_digest
+from builders.digest import digest_of
 from builders.filters.clip_files import ClipSpec, find_clip
 from builders.filters.clip_image import OPENAI_MEAN, Preprocess
 from builders.filters.clip_model import ClipModel
@@ -27,7 +27,7 @@ Scored = Callable[..., list[Record]]
 def test_a_folder_brings_its_preprocessing(vit: Path) -> None:
     files = find_clip(ClipSpec(str(vit)))
     assert files.preprocess == Preprocess((32, 32), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bilinear", "squash")
-    assert (files.dim, files.digest_path) == (8, vit)
+    assert (files.dim, files.decisive) == (8, (vit / "open_clip_config.json", vit / "open_clip_model.safetensors"))
 
 
 def test_a_folder_with_a_bare_config_scores_the_same(
@@ -50,7 +50,7 @@ def test_an_architecture_takes_a_file_of_weights(save_model: Callable[..., Path]
     else:
         shutil.copy(weights, path)
     spec = ClipSpec("our-file", str(path))
-    assert find_clip(spec).digest_path == path
+    assert find_clip(spec).decisive == (path,)
     pixels = torch.from_numpy(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(1, 32, 32, 3))
     from_file, from_folder = (ClipModel(s, "cpu").embed_images(pixels) for s in (spec, ClipSpec(str(folder))))
     assert torch.equal(from_file, from_folder)
@@ -147,5 +147,5 @@ def test_damaged_weights_are_told(vit: Path, tmp_path: Path) -> None:
 def test_a_digest_is_of_the_bytes(vit: Path, tmp_path: Path) -> None:
     weights = vit / "open_clip_model.safetensors"
     copy = shutil.copy(weights, tmp_path / "other.safetensors")
-    assert folder_digest(weights) == folder_digest(Path(copy)) != folder_digest(vit / "open_clip_config.json")
+    assert digest_of(weights) == digest_of(Path(copy)) != digest_of(vit / "open_clip_config.json")
     assert json.loads((vit / "open_clip_config.json").read_text())["model_cfg"]["embed_dim"] == 8
