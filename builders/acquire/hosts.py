@@ -63,6 +63,7 @@ class HostLimits:
     clock: Callable[[], float] = time.monotonic
     _seen: dict[str, float] = field(default_factory=dict)
     _shares: dict[str, dict[str, _Share]] = field(default_factory=dict)
+    _hosts_of: dict[str, set[str]] = field(default_factory=dict)
     _until: dict[str, float] = field(default_factory=dict)
 
     def renew(
@@ -74,6 +75,7 @@ class HostLimits:
         for dead in [name for name, seen in self._seen.items() if now - seen > FORGET]:
             self._release(dead, ())
             del self._seen[dead]
+            self._hosts_of.pop(dead, None)
         self._release(worker, claims)
         for host, seconds in pauses.items():
             self._until[host] = max(self._until.get(host, 0.0), now + min(seconds, LONGEST_PAUSE))
@@ -81,12 +83,14 @@ class HostLimits:
         return {host: self._grant(worker, host, claim, per_host, now) for host, claim in claims.items()}
 
     def _release(self, worker: str, but: Mapping[str, Claim] | tuple[()]) -> None:
-        for host in [host for host, shares in self._shares.items() if worker in shares and host not in but]:
+        for host in [host for host in self._hosts_of.get(worker, ()) if host not in but]:
+            self._hosts_of[worker].discard(host)
             del self._shares[host][worker]
             if not self._shares[host]:
                 del self._shares[host]
 
     def _grant(self, worker: str, host: str, claim: Claim, per_host: int, now: float) -> Grant:
+        self._hosts_of.setdefault(worker, set()).add(host)
         shares = self._shares.setdefault(host, {})
         mine = shares.setdefault(worker, _Share(claim, 0))
         mine.claim = claim
