@@ -27,7 +27,7 @@ from pipelines.kinds import make_dag
 from pipelines.work import run_steps
 from schemas.load import load_recipe
 
-INPUTS = 400
+INPUTS = 200
 BATCH = 32
 ROUNDS = 9
 
@@ -36,7 +36,7 @@ def main() -> list[Row]:
     """The rows of this benchmark."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _recipe(folder / "recipe.yaml", INPUTS, 100)
+        _recipe(folder / "recipe.yaml", INPUTS, 50)
         _recipe(folder / "first.yaml", 4, 2)
         stage = _stage(folder / "recipe.yaml")
         return [

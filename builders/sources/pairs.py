@@ -7,8 +7,8 @@ and CSV hold no images and are read whole. An input that cannot become a sample 
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from schemas.errors import BuildError
 
 TEXT_BOXES = pa.list_(pa.list_(pa.float64()))
 """Regions of text as a detector found them: [x1, y1, x2, y2] in pixels of the photo as a viewer sees it."""
+BOXES_MAX = 100_000
+"""Characters of regions that stand as JSON in a text."""
 
 PAIR = {
     "key": pa.string(),
@@ -129,7 +131,7 @@ class Listed:
     """What a kind of source found. Lists and `columns` have one entry an input.
 
     `media` are the image's bytes, as far as known. `files` are the payload files of each input, by name and size in
-    bytes (None: missing); None where digests alone identify the inputs.
+    bytes (None: missing); None where digests alone identify the inputs. `mend` says what helps against repeated keys.
     """
 
     keys: Sequence[str | None]
@@ -139,6 +141,7 @@ class Listed:
     files: Sequence[Any] | None
     sha256: Mapping[str, str]
     told: Mapping[str, int | str]
+    mend: str
 
 
 def finish(
@@ -151,10 +154,9 @@ def finish(
 ) -> Pairs:
     """The source, with bad and repeated keys marked, cut into units of at most `unit`."""
     keys = [text(key) for key in listed.keys]
-    problems = [text(a or b) for a, b in zip(listed.problems, key_problems(keys), strict=True)]
-    table = pa.table(
-        {**listed.columns, "key": pa.array(keys, pa.string()), "_problem": pa.array(problems, pa.string())}
-    )
+    problems = [text(a or b) for a, b in zip(listed.problems, key_problems(keys, listed.mend), strict=True)]
+    unique = pa.array(unique_keys(keys), pa.string())
+    table = pa.table({**listed.columns, "key": unique, "_problem": pa.array(problems, pa.string())})
     sizes = tuple(cut(listed.media, unit))
     if listed.files is not None:
         table = table.append_column("_files", pa.array([json.dumps(file) for file in listed.files], pa.string()))
@@ -162,25 +164,52 @@ def finish(
     return Pairs(folder, table, load, sizes, listed.sha256, told, extra or {}, shape)
 
 
-def key_problems(keys: Sequence[str | None]) -> list[str | None]:
-    """What is wrong with each key; of several equal ones the first is right."""
-    seen: Counter[str] = Counter()
+def key_problems(keys: Sequence[str | None], mend: str) -> list[str | None]:
+    """What is wrong with each key; of several equal ones the first is right, and the others are told `mend`."""
+    seen: set[str] = set()
     problems: list[str | None] = []
     for key in keys:
         bad = rows.key_problem(key) if key else "empty"
         if not key or bad:
             problems.append(f"bad_key: the key {key!r} {bad}" if key else "bad_key: there is none")
         else:
-            problems.append(f"duplicate_key: an earlier input has the key {key!r}" if seen[key] else None)
-            seen[key] += 1
+            problems.append(f"duplicate_key: an earlier input has the key {key!r}; {mend}" if key in seen else None)
+            seen.add(key)
     return problems
 
 
+def unique_keys(keys: Sequence[str | None]) -> list[str]:
+    """The keys, with one by its number for an input that has none or that of an earlier one.
+
+    What a unit came to before is found by its inputs' keys: with two of a key, no failed record of it could be retried.
+    """
+    given = set(keys)
+    seen: set[str] = set()
+    unique: list[str] = []
+    for number, key in enumerate(keys):
+        own = key
+        if not own or own in seen:
+            own = f"row-{number:09d}"
+            while own in given:
+                own += "x"
+        seen.add(own)
+        unique.append(own)
+    return unique
+
+
 def key_of(name: str) -> str:
-    """The key of a file: its path, with "_" for whatever a key cannot hold."""
+    """The key of a file: its path, with "_" for whatever a key cannot hold, but none in front.
+
+    A hash of the path ends a key that would be too long, or is all of one that nothing is left of.
+    """
     if not rows.key_problem(name):
         return name
-    return "".join("_" if c != "_" and rows.key_problem(c) else c for c in name)
+    key = "".join("_" if c != "_" and rows.key_problem(c) else c for c in name).lstrip("_")
+    if key and not rows.key_problem(key):
+        return key
+    short = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    start = key.encode()[: rows.KEY_MAX - 1 - len(short)].decode(errors="ignore")
+    return f"{start}-{short}" if start else short
 
 
 def text(value: Any) -> str | None:
@@ -237,14 +266,15 @@ def sample(caption: bytes | None, data: bytes | None, fields: Mapping[str, Seque
 
 
 def as_boxes(value: Any) -> Record:
-    """`_text_boxes` of what data gives as regions of text, or the `_problem` of it."""
+    """`_text_boxes` of what data gives as regions of text (CSV: as JSON in a cell), or the `_problem` of it."""
     if value is None:
         return {"_text_boxes": None}
     try:
-        boxes = [[float(number) for number in box] for box in value]
+        told = json.loads(value) if isinstance(value, str) and len(value) <= BOXES_MAX else value
+        boxes = [[float(number) for number in box] for box in told]
         if all(len(box) == 4 for box in boxes):
             return {"_text_boxes": boxes}
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         pass
     return {"_problem": f"bad_text_boxes: {repr(value)[:80]} is no list of [x1, y1, x2, y2]"}
 

@@ -82,6 +82,7 @@ def open_folder(source: PairsSource, folder: Path, unit: int) -> Pairs:
         media=[files[name] or 0 for name in images],
         files=listed_files,
         sha256={"source.path": whole.hexdigest(), **sha256},
+        mend="rename one of the files",
         told={
             **({"linked folders (not entered)": links} if links else {}),
             **({"captions without image (no inputs)": len(captions.keys() - files)} if captions else {}),

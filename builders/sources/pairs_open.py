@@ -26,6 +26,7 @@ _BY_NAME: dict[str, PairsKind] = {
 }
 _PACKED = (".gz", ".tgz", ".zst", ".bz2", ".xz", ".zip")
 _TABLES = ("parquet", "jsonl", "csv")
+_LISTS = "a Parquet, JSONL, CSV or TSV file"
 _OF_KIND = {"images": _TABLES, "image": _TABLES, "key": _TABLES, "captions": ("folder",)}
 """Fields that only some kinds have."""
 
@@ -49,10 +50,10 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
         raise UserError(f"source.path: {path} is neither a file nor a folder")
     if all((path / name).exists() for name in ("manifest.json", "units", "data")):
         path = path / "data"  # a dataset that gristmill built and finished
-    kind = source.kind if source.kind and source.kind != "urls" else _detect(path)
+    kind = source.kind if source.kind and source.kind != "urls" else _detect(path, isinstance(source, UrlsSource))
     if isinstance(source, UrlsSource):
         if kind not in _TABLES:
-            raise UserError(f"source.path: {path} is no list of URLs; give a Parquet, JSONL, CSV or TSV file")
+            raise UserError(f"source.path: {path} is no list of URLs; give {_LISTS}")
         return open_urls(source, _files(path, kind), kind, unit)
     for field, kinds in _OF_KIND.items():
         if getattr(source, field) is not None and kind not in kinds:
@@ -67,12 +68,14 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
     return open_parquet(source, files, unit) if kind == "parquet" else open_text(source, files, kind, unit)
 
 
-def _detect(path: Path) -> PairsKind:
+def _detect(path: Path, urls: bool) -> PairsKind:
+    """The kind that the files' names tell. For a list of `urls`, source.kind is taken: it mends nothing."""
     names = [path.name] if path.is_file() else sorted(entry.name for entry in path.iterdir())
     suffixes = {Path(name).suffix.lower() for name in names}
     kinds = sorted({_BY_NAME[suffix] for suffix in suffixes if suffix in _BY_NAME})
     if len(kinds) > 1:
-        raise UserError(f"source.path: {path} holds several kinds ({', '.join(kinds)}); give source.kind")
+        mend = "give one of its files" if urls else "give source.kind"
+        raise UserError(f"source.path: {path} holds several kinds ({', '.join(kinds)}); {mend}")
     if kinds and (path.is_dir() or kinds[0] != "folder"):
         return kinds[0]
     packed = sorted(suffixes.intersection(_PACKED))
@@ -80,6 +83,9 @@ def _detect(path: Path) -> PairsKind:
         raise UserError(f"source.path: {path} is packed ({packed[0]}), so it cannot be read at offsets; unpack it")
     if path.is_dir() and any(file.suffix.lower().lstrip(".") in IMAGE for file in path.rglob("*")):
         return "folder"
+    if urls:
+        told = "holds no list of URLs" if path.is_dir() else "is of no known kind"
+        raise UserError(f"source.path: {path} {told}; give {_LISTS}")
     told = "holds neither tars, tables nor images" if path.is_dir() else "is of no known kind"
     raise UserError(f"source.path: {path} {told}; give source.kind or another path")
 

@@ -13,7 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builders.sources.pairs import Listed, Pairs, check_unchanged, finish, text
-from builders.sources.pairs_table import TableSource, carried, files_of, folder_of, pair_of, roles_of, shape_of
+from builders.sources.pairs_table import (
+    KEY_MEND,
+    TableSource,
+    carried,
+    files_of,
+    folder_of,
+    pair_of,
+    roles_of,
+    shape_of,
+)
 from builders.step import Record
 from schemas.errors import UserError
 
@@ -51,12 +60,13 @@ class LoadParquet:
                 for batch in parquet.iter_batches(BATCH, row_groups=[group], columns=columns):
                     low, high = max(start - at, 0), min(start + count - at, batch.num_rows)
                     if low < high:
-                        found += [self._record(row) for row in batch.slice(low, high - low).to_pylist()]
+                        part = _plain(pa.table(batch.slice(low, high - low)))
+                        found += [self._record(row) for row in part.to_pylist()]
                     at += batch.num_rows
                     if at >= start + count:
                         break
             why = "it ends too early"
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             why = " ".join(str(error).split())
         broken = f"broken_table: {self.files[file].name}, row group {group}: {why}"
         return found + [{"_problem": broken} for _ in range(count - len(found))]
@@ -73,6 +83,7 @@ def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
     whole = hashlib.sha256()
     roles: dict[str, str] = {}
     extra: dict[str, pa.DataType] = {}
+    left: dict[str, str] = {}
     keys: list[str | None] = []
     names: list[str | None] = []
     groups: list[tuple[int, int, int, int]] = []
@@ -82,14 +93,17 @@ def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
                 schema, footer = parquet.schema_arrow, parquet.metadata
                 if not number:
                     roles = _roles(source, schema, path)
-                    carry = {f.name: _kind(f.type) for f in schema if f.name not in roles.values()}
+                    further = [f for f in schema if f.name not in roles.values()]
+                    carry = {f.name: _kind(f.type) for f in further}
                     extra = {name: kind for name, kind in carry.items() if kind is not None}
+                    left = _left_out([f for f in further if f.name not in extra])
                 _check_same(schema, roles, extra, path, files[0])
+                _roles(source, schema, path)  # of the same names, but of types that may not do
                 whole.update(f"{path.stat().st_size}\0".encode() + _footer(path))
                 groups += [(number, group, *counted) for group, counted in enumerate(_groups(path, footer))]
                 keys += [text(key) for key in _column(parquet, roles["key"])] if "key" in roles else []
                 names += _paths(parquet, roles["image"]) if "image" in roles else [None] * footer.num_rows
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise UserError(f"source.path: {path}: cannot be read as Parquet: {' '.join(str(error).split())}") from None
     most = min(len(names), source.limit or len(names))
     folder = folder_of(source, files[0])
@@ -107,12 +121,13 @@ def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
         media=[size + ((one and one[1]) or 0) for size, one in zip(bytes_a_row.tolist(), inputs, strict=True)],
         files=inputs if any(inputs) else None,
         sha256={"source.path": whole.hexdigest()},
-        told={"tables": len(files)},
+        told={"tables": len(files), **left},
+        mend=KEY_MEND,
     )
     sizes = tuple(path.stat().st_size for path in files)
     load = LoadParquet(tuple(files), sizes, {role: name for role, name in roles.items() if role != "key"}, extra)
-    further = {carried(name): kind for name, kind in extra.items()}
-    return finish(listed, folder, load, unit, further, shape_of(source))
+    columns = {carried(name): kind for name, kind in extra.items()}
+    return finish(listed, folder, load, unit, columns, shape_of(source))
 
 
 def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
@@ -126,10 +141,11 @@ def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
 
 def _roles(source: TableSource, schema: pa.Schema, path: Path) -> dict[str, str]:
     roles = roles_of(source, schema.names, path)
-    for role in (role for role in ("caption", "url") if role in roles):
-        kind = schema.field(roles[role]).type
-        if not _is(kind, "string", "null"):
-            raise UserError(f"source.{role}: {path.name}: column {roles[role]!r} is {kind}, but must be text")
+    for role, name in roles.items():
+        kind = schema.field(name).type
+        no_text = role in ("caption", "url") and not _is(kind, "string", "null")
+        if no_text or (role in ("key", "license", "sha256") and _is(kind, "binary", "fixed_size_binary")):
+            raise UserError(f"source.{role}: {path.name}: column {name!r} is {kind}, but must be text")
     if "image" not in roles:
         return roles
     image = schema.field(roles["image"]).type
@@ -159,7 +175,7 @@ def _check_same(schema: pa.Schema, roles: Mapping[str, str], extra: Mapping[str,
 
 
 def _column(parquet: pq.ParquetFile, name: str) -> list[Any]:
-    values: list[Any] = parquet.read(columns=[name]).column(0).to_pylist()
+    values: list[Any] = _plain(parquet.read(columns=[name])).column(0).to_pylist()
     if len(values) != parquet.metadata.num_rows:
         raise ValueError(f"column {name!r} has {len(values):,} rows, the footer {parquet.metadata.num_rows:,}")
     return values
@@ -176,6 +192,25 @@ def _paths(parquet: pq.ParquetFile, image: str) -> list[str | None]:
     if pa.types.is_struct(kind) and _is({f.name: f.type for f in kind}.get("path"), "string"):
         return [value and value["path"] for value in _column(parquet, f"{image}.path")]
     return [None] * parquet.metadata.num_rows
+
+
+def _left_out(fields: list[pa.Field]) -> dict[str, str]:
+    """What is told of further columns that do not travel."""
+    told: dict[str, list[str]] = {}
+    for field in fields:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        why = "nested" if pa.types.is_nested(kind) else "empty" if pa.types.is_null(kind) else "binary"
+        told.setdefault(f"columns left out ({why})", []).append(field.name)
+    return {what: ", ".join(names) for what, names in told.items()}
+
+
+def _plain(part: pa.Table) -> pa.Table:
+    """With dates and times as text: Python's own hold years 1 to 9999 alone, and files hold others."""
+    for i, field in enumerate(part.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_temporal(kind):
+            part = part.set_column(i, field.name, part.column(i).cast(kind).cast(pa.string()))
+    return part
 
 
 def _footer(path: Path) -> bytes:

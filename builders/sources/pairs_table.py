@@ -15,6 +15,7 @@ from schemas.errors import UserError
 from schemas.pairs import USUAL, PairsSource, UrlsSource, named
 
 TableSource = PairsSource | UrlsSource
+KEY_MEND = "set source.key to another column, or leave it out"
 
 
 def _url_problem(record: Record) -> str | None:
@@ -50,9 +51,10 @@ def roles_of(source: TableSource, names: Sequence[str], path: Path) -> dict[str,
             roles[role] = hit
         elif getattr(source, role) or role in needed:
             shown = ", ".join(names[:20]) or "none"
-            raise UserError(
-                f"source.{role}: {path.name} has no column {wanted[0]!r}; set source.{role}; it has: {shown}"
-            )
+            mend = f"set source.{role}"
+            if isinstance(source, UrlsSource) and not source.columns and path.suffix.lower() in (".csv", ".tsv"):
+                mend += ", or source.columns where its first line holds no names"
+            raise UserError(f"source.{role}: {path.name} has no column {wanted[0]!r}; {mend}; it has: {shown}")
     return roles
 
 

@@ -90,6 +90,7 @@ def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
         files=None,
         sha256={"source.path": whole.hexdigest()},
         told={"tars": len(files), "members not used": unused},
+        mend="rename the samples, or give each shard its own build",
     )
     fields = {name: named(source, name) for name in ("caption", "url", "license", "text_boxes")}
     load = LoadTar(tuple(files), tuple(path.stat().st_size for path in files), fields)
@@ -127,23 +128,27 @@ def headers(path: Path) -> Iterator[tuple[str, int, int]]:
                 if len(block) < 512 or not block.strip(b"\0"):
                     break
                 plain = _plain(block)
+                at, used = offset, True
                 if plain:
                     name, size = plain
-                    start = offset + 512
+                    start = at + 512
                     offset = start + -(-size // 512) * 512
                 else:
-                    file.seek(offset)
-                    tar.offset = offset
+                    file.seek(at)
+                    tar.offset = at
                     member = tarfile.TarInfo.fromtarfile(tar)
                     offset = tar.offset
                     name, size, start = member.name, member.size, member.offset_data
-                    if not member.isreg() or member.issparse():
-                        continue
+                    used = member.isreg() and not member.issparse()
+                if size < 0 or offset <= at:
+                    raise ValueError(f"the header at byte {at:,} tells of a negative size")
+                if not used:
+                    continue
                 if start + size > end:
                     raise UserError(f"source.path: {path}: cut off inside {name!r} (byte {end:,})")
                 yield name, start, size
             _check_end(path, offset)
-    except (OSError, ValueError, OverflowError, tarfile.TarError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError, tarfile.TarError) as error:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         mend = "it is gzipped; unpack it with gunzip" if packed else str(error)
@@ -162,7 +167,8 @@ def _plain(block: bytes) -> tuple[str, int] | None:
         return None
     name, prefix = (part.partition(b"\0")[0] for part in (block[:100], block[345:500]))
     name = prefix + b"/" + name if prefix else name
-    return name.decode("utf-8", "surrogateescape"), int(block[124:136].strip(b" \0") or b"0", 8)
+    size = int(block[124:136].strip(b" \0") or b"0", 8)
+    return (name.decode("utf-8", "surrogateescape"), size) if size >= 0 else None
 
 
 def _check_end(path: Path, offset: int) -> None:

@@ -15,7 +15,16 @@ from typing import Any
 import pyarrow as pa
 
 from builders.sources.pairs import Listed, Pairs, finish, text
-from builders.sources.pairs_table import TableSource, carried, files_of, folder_of, pair_of, roles_of, shape_of
+from builders.sources.pairs_table import (
+    KEY_MEND,
+    TableSource,
+    carried,
+    files_of,
+    folder_of,
+    pair_of,
+    roles_of,
+    shape_of,
+)
 from builders.step import Record
 from schemas.errors import UserError
 from schemas.pairs import PairsKind, UrlsSource
@@ -66,6 +75,7 @@ def open_text(source: TableSource, files: list[Path], kind: PairsKind, unit: int
         files=inputs if any(inputs) else None,
         sha256={"source.path": whole.hexdigest()},
         told={"tables": len(files), **({"columns left out (nested)": text(", ".join(nested)) or ""} if nested else {})},
+        mend=KEY_MEND,
     )
     return finish(listed, folder, LoadListed(), unit, {name: values.type for name, values in extra.items()}, shape)
 

@@ -144,3 +144,21 @@ def test_given_private_addresses_are_not_allowed_then_nothing_leaves(site: Site,
 
     assert {why for *_, why in losses(out).values()} == {"private_address"}
     assert not site.hits
+
+
+def test_given_keys_that_repeat_or_are_missing_when_retried_then_still_the_failed_alone_are_fetched(
+    site: Site, tmp_path: Path, out: Path
+) -> None:
+    urls = [site.url("/picture/a"), site.url("/flaky", times="1"), site.url("/picture/b"), site.url("/picture/c")]
+    path = recipe(tmp_path, urls, max_failed=1)
+    lines = [json.loads(line) for line in (tmp_path / "list.jsonl").read_text().splitlines()]
+    lines = [{**line, "key": key} for line, key in zip(lines, ("k", "f", "k", None), strict=True)]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    mill(path, out)
+    assert sorted(why for *_, why in losses(out).values()) == ["bad_key", "duplicate_key", "http_500"]
+    asked(site)
+
+    manifest = mill(path, out, retry_failed=True)
+
+    assert asked(site) == {"/flaky?times=1": 1}
+    assert manifest["funnel"]["inputs"]["kept"] == 2

@@ -16,7 +16,7 @@ from PIL import Image
 
 from builders import rows
 from builders.sources import pairs as module
-from builders.sources.pairs import PAIR, Pairs, ReadPairImage, key_of
+from builders.sources.pairs import PAIR, Pairs, ReadPairImage, as_boxes, key_of, unique_keys
 from builders.sources.pairs_open import open_pairs
 from builders.step import Rejected, Result, Services
 from schemas.errors import UserError
@@ -99,19 +99,62 @@ def test_a_key_that_cannot_name_a_sample_is_a_problem_of_its_input_alone(tmp_pat
     bad, good = read(
         opened(jsonl(tmp_path, {"key": key, "image": "a", "caption": "a"}, {"key": "k", "image": "a", "caption": "a"}))
     )
-    assert (bad["_problem"].partition(":")[0], good["_problem"]) == ("bad_key", None)
+    assert (bad["_problem"].partition(":")[0], good["_problem"], good["key"]) == ("bad_key", None, "k")
+    assert bad["key"] == ((key or "row-000000000").replace("\ud800", "?"))
 
 
 def test_of_equal_keys_the_first_is_right_and_all_are_counted(tmp_path: Path) -> None:
     pairs = opened(jsonl(tmp_path, *({"key": "k", "image": "a", "caption": str(i)} for i in range(3))))
-    assert [row["_problem"] for row in read(pairs)] == [None] + ["duplicate_key: an earlier input has the key 'k'"] * 2
+    told = "duplicate_key: an earlier input has the key 'k'; set source.key to another column, or leave it out"
+    assert [(row["key"], row["_problem"]) for row in read(pairs)] == [
+        ("k", None),
+        ("row-000000001", told),
+        ("row-000000002", told),
+    ]
     assert pairs.facts()["inputs with a problem"] == 2
 
 
-@given(st.text(min_size=1, max_size=40))
-def test_the_key_of_a_file_can_name_a_sample_unless_it_begins_with_an_underscore(name: str) -> None:
-    assert rows.key_problem(key_of(name)) in (None, "starts with '_'", "longer than 80 bytes")
-    assert len(key_of(name)) == len(name)
+@given(st.lists(st.sampled_from([None, "", "k", "a b", "row-000000001", "row-000000002", "row-000000001x"])))
+def test_every_input_has_a_key_of_its_own_and_the_first_of_a_key_keeps_it(keys: list[str | None]) -> None:
+    unique = unique_keys(keys)
+    assert len(set(unique)) == len(keys) and all(unique) and unique_keys(keys) == unique
+    for key in filter(None, keys):
+        assert unique[keys.index(key)] == key
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_the_key_of_a_file_can_name_a_sample(name: str) -> None:
+    assert rows.key_problem(key_of(name)) is None
+
+
+def test_the_key_of_a_file_is_its_path_as_far_as_a_key_can_hold_it() -> None:
+    assert [key_of(name) for name in ("a", "x/a b.c", "../a", "_a", ".a_", "é/狗")] == [
+        "a",
+        "x_a_b_c",
+        "a",
+        "a",
+        "a_",
+        "é_狗",
+    ]
+    assert (key_of("x" * 80), key_of("_" + "x" * 80)) == ("x" * 80,) * 2
+    long = [key_of("é/" * 50 + end) for end in ("a", "b", "a")]
+    assert long[0].startswith("é_é_") and long[0] == long[2] != long[1]
+    assert rows.key_problem(key_of("__")) is None and key_of("__") != key_of("___")
+
+
+# ---- regions of text -------------------------------------------------------------------------------------------------
+
+
+def test_regions_may_be_json_in_a_text() -> None:
+    assert as_boxes("[[10,10,200,200]]") == as_boxes([[10, 10, 200, 200]]) == {"_text_boxes": [[10, 10, 200, 200]]}
+    assert as_boxes("[]") == {"_text_boxes": []}
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "5", "null", '"a"', "{}x", "[[1,2,3]]", "[1,2,3,4]", "[" * 90_000, "[[1,2,3,4]]" + " " * 100_000]
+)
+def test_a_text_that_tells_of_no_regions_is_a_problem(value: str) -> None:
+    assert as_boxes(value)["_problem"].startswith(f"bad_text_boxes: {repr(value)[:80]} is no list of ")
 
 
 # ---- payloads --------------------------------------------------------------------------------------------------------

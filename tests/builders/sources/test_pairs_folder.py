@@ -108,7 +108,10 @@ def test_an_image_without_caption_is_an_input_with_a_problem(folder: Path) -> No
 
 def test_two_images_with_one_sidecar_are_told(folder: Path) -> None:
     (folder / "a.png").write_bytes(b"1")
-    assert [row["_problem"] for row in read(folder)] == [None, "duplicate_key: an earlier input has the key 'a'"]
+    assert [(row["key"], row["_problem"]) for row in read(folder)] == [
+        ("a", None),
+        ("row-000000001", "duplicate_key: an earlier input has the key 'a'; rename one of the files"),
+    ]
 
 
 def test_a_sidecar_that_links_out_of_the_folder_is_not_read(folder: Path, tmp_path: Path) -> None:

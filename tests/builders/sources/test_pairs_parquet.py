@@ -66,6 +66,7 @@ def test_further_columns_travel_under_a_name_that_no_step_takes(tmp_path: Path) 
         "when": pa.array([0], pa.timestamp("s")),
         "embedding": [[0.1, 0.2]],
         "thumbnail": [b"2"],
+        "nothing": pa.nulls(1),
     }
     source = opened(parquet(tmp_path / "a.parquet", columns))
     (row,) = source.read(0, 1).to_pylist()
@@ -75,8 +76,43 @@ def test_further_columns_travel_under_a_name_that_no_step_takes(tmp_path: Path) 
         "source_similarity": 0.5,
         "source_nsfw": "UNLIKELY",
         "source_safe": True,
-        "source_when": "1970-01-01 00:00:00",
+        "source_when": "1970-01-01 00:00:00.000",
     }
+    facts = source.facts()
+    assert {name: told for name, told in facts.items() if name.startswith("columns")} == {
+        "columns left out (nested)": "embedding",
+        "columns left out (binary)": "thumbnail",
+        "columns left out (empty)": "nothing",
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us"),
+        pa.timestamp("us", "UTC"),
+        pa.date32(),
+        pa.duration("us"),
+        pa.dictionary(pa.int8(), pa.timestamp("us")),
+    ],
+)
+@pytest.mark.parametrize("role", ["when", "key", "license"])
+def test_a_date_that_python_cannot_hold_costs_no_row(tmp_path: Path, kind: pa.DataType, role: str) -> None:
+    of = kind.value_type if pa.types.is_dictionary(kind) else kind
+    when = pa.array([0, 2**30 if of == pa.date32() else 2**62, None], of)
+    when = when.dictionary_encode() if of != kind else when
+    rows = read(parquet(tmp_path / "a.parquet", {"image": [b"1"] * 3, "caption": ["a"] * 3, role: when}))
+    assert [row["_caption"] for row in rows] == ["a"] * 3
+    assert role == "key" or [row["_problem"] for row in rows] == [None] * 3
+    values = [row["source_when" if role == "when" else role] for row in rows]
+    assert values[0] and values[1] and values[0] != values[1]
+
+
+def test_a_date_inside_an_image_that_python_cannot_hold_is_a_broken_table(tmp_path: Path) -> None:
+    image = pa.struct([("bytes", pa.binary()), ("when", pa.timestamp("us"))])
+    columns = {"image": pa.array([{"bytes": b"1", "when": 2**62}], image), "caption": ["a"]}
+    (row,) = read(parquet(tmp_path / "a.parquet", columns))
+    assert row["_problem"].startswith("broken_table: a.parquet, row group 0: ")
 
 
 def test_columns_may_be_named(tmp_path: Path) -> None:
@@ -189,6 +225,11 @@ def test_the_digest_changes_with_the_table(tmp_path: Path) -> None:
         ({"picture": [b"1"], "caption": ["a"]}, "source.image: a.parquet has no column 'image'; set source.image"),
         ({"image": [b"1"]}, "source.caption: a.parquet has no column 'caption'; set source.caption; it has: image"),
         ({"image": [b"1"], "caption": [["a", "b"]]}, "source.caption: a.parquet: column 'caption' is list<"),
+        ({"image": [b"1"], "caption": ["a"], "key": [b"k"]}, "source.key: a.parquet: column 'key' is binary, but must"),
+        (
+            {"image": [b"1"], "caption": ["a"], "license": pa.array([b"CC0"]).dictionary_encode()},
+            "source.license: a.parquet: column 'license' is dictionary<values=binary",
+        ),
         ({"image": [5], "caption": ["a"]}, "source.image: a.parquet: column 'image' is int64, but must be a path"),
     ],
 )
@@ -206,6 +247,12 @@ def test_tables_that_differ_are_refused(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", {"image": [b"1"], "caption": ["a"], "n": [1]})
     parquet(tmp_path / "b.parquet", {"image": [b"1"], "caption": ["a"], "n": ["x"]})
     assert refused(tmp_path).endswith("b.parquet: column 'n' is not as in a.parquet")
+
+
+def test_a_type_that_does_not_do_is_refused_in_every_file(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", {"image": [b"1"], "caption": ["a"], "license": ["CC0"]})
+    parquet(tmp_path / "b.parquet", {"image": [b"1"], "caption": ["a"], "license": [b"CC0"]})
+    assert refused(tmp_path) == "source.license: b.parquet: column 'license' is binary, but must be text"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

@@ -90,6 +90,14 @@ def test_a_file_without_any_row_is_refused(tmp_path: Path, text: str) -> None:
 # ---- CSV -------------------------------------------------------------------------------------------------------------
 
 
+def test_regions_of_text_are_json_in_a_cell(tmp_path: Path) -> None:
+    text = 'image,caption,ocr\na.jpg,a dog,"[[10,10,200,200]]"\nb.jpg,a cat,\nc.jpg,a cow,none\n'
+    first, second, third = read(written(tmp_path / "a.csv", text), text_boxes="ocr")
+    assert (first["_text_boxes"], first["_problem"]) == ([[10.0, 10.0, 200.0, 200.0]], None)
+    assert (second["_text_boxes"], second["_problem"]) == (None, None)
+    assert third["_problem"].startswith("bad_text_boxes: 'none' is no list")
+
+
 def test_a_row_is_a_pair_and_its_texts_stay_texts(tmp_path: Path) -> None:
     text = 'image,caption,n,score,zip,empty\na.jpg,1984,3,0.5,007,\nb.jpg,"a ""big"", black\ndog",4,2,1,\n'
     first, second = read(written(tmp_path / "a.csv", text))

@@ -142,8 +142,27 @@ def test_a_column_that_is_needed_and_not_there_is_told_with_those_that_are(
     rows = [{name: value for name, value in row.items() if name != role} for row in ROWS]
     path = written(tmp_path, kind, rows)
     has = ", ".join(rows[0])
-    assert refused(path) == f"source.{role}: list.{kind} has no column {role!r}; set source.{role}; it has: {has}"
+    or_names = ", or source.columns where its first line holds no names" if kind in ("csv", "tsv") else ""
+    mend = f"set source.{role}{or_names}"
+    assert refused(path) == f"source.{role}: list.{kind} has no column {role!r}; {mend}; it has: {has}"
     assert "has no column 'mine'" in refused(path, **{role: "mine"})
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.binary(2), pa.large_binary()])
+@pytest.mark.parametrize("role", ["key", "license", "sha256"])
+def test_a_column_of_bytes_is_refused_where_text_is_needed(tmp_path: Path, role: str, kind: pa.DataType) -> None:
+    pq.write_table(pa.table({"url": ["u"], "caption": ["a"], role: pa.array([b"ab"], kind)}), tmp_path / "a.parquet")
+    assert refused(tmp_path) == f"source.{role}: a.parquet: column {role!r} is {kind}, but must be text"
+
+
+def test_a_mend_is_never_the_kind_which_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_text("http://a/1\n")
+    assert refused(path).endswith("urls.txt is of no known kind; give a Parquet, JSONL, CSV or TSV file")
+    assert refused(tmp_path).endswith("holds no list of URLs; give a Parquet, JSONL, CSV or TSV file")
+    for kind in ("tsv", "parquet"):
+        written(tmp_path, kind, ROWS)
+    assert refused(tmp_path).endswith("holds several kinds (csv, parquet); give one of its files")
 
 
 @pytest.mark.parametrize("role", ["key", "license", "sha256"])
