@@ -30,7 +30,7 @@ from pipelines.dag import RESERVED, Dag, Source, Stage
 from schemas.clip import Clip
 from schemas.errors import UserError
 from schemas.fetch import Fetch
-from schemas.pairs import UrlsSource
+from schemas.pairs import PairsSource, UrlsSource
 from schemas.recipe import PairsRecipe
 from schemas.sources import ScenesSource
 
@@ -91,10 +91,16 @@ def _inputs(recipe: PairsRecipe, parser: Path) -> tuple[Source, list[Stage]]:
         fetch = Stage("fetch", (_fetched(recipe.fetch or Fetch()),), batch=unit, cpus=FETCH_CPUS)
         return open_pairs(recipe.source, unit), [Stage("captions", (check, *text)), fetch, Stage("images", image)]
     rules = rule_steps(recipe.rules, parser, _by_language(recipe))
-    if isinstance(recipe.source, ScenesSource):
-        return open_scenes(recipe.source, unit), [Stage("pairs", (check, ReadPairImage(Path()), *rules))]
-    disk = open_pairs(recipe.source, unit)
-    return disk, [Stage("pairs", (check, ReadPairImage(disk.folder), *rules))]
+    source, folder = open_disk(recipe.source, unit)
+    return source, [Stage("pairs", (check, ReadPairImage(folder), *rules))]
+
+
+def open_disk(source: PairsSource | ScenesSource, unit: int) -> tuple[Source, Path]:
+    """A source whose images need no fetch, and the folder that its image paths start from; scenes bring their bytes."""
+    if isinstance(source, ScenesSource):
+        return open_scenes(source, unit), Path()
+    disk = open_pairs(source, unit)
+    return disk, disk.folder
 
 
 def _by_language(recipe: PairsRecipe) -> bool:
