@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from builders.shards.query import connect
 from builders.shards.store import Store
+from builders.shards.tar import read_members
 
 COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#f032e6", "#9a6324")
 ON_SHEET = 9
@@ -68,11 +69,8 @@ def pick(store: Store, count: int) -> list[Shown]:
 
 
 def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> Shown:
-    parts = {}
     with store.open(shard) as tar:
-        for member in members:
-            tar.seek(member["offset"])
-            parts[member["name"].rsplit(".", 1)[1]] = tar.read(member["size"])
+        parts = read_members(tar, key, members)
     record = json.loads(parts.pop("json"))
     parts.pop("txt")
     (image,) = parts.values()

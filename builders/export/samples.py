@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from builders.shards.dataset import read_manifest, read_markers
 from builders.shards.store import Store
+from builders.shards.tar import read_members
 from schemas.errors import BuildError
 
 
@@ -30,13 +31,8 @@ def samples(store: Store) -> Iterator[Sample]:
             rows = pq.read_table(file, columns=["key", "members"]).to_pylist()
         with store.open(marker.shard.path) as tar:
             for row in rows:
-                parts = {}
-                for member in row["members"]:
-                    tar.seek(member["offset"])
-                    data = tar.read(member["size"])
+                parts = read_members(tar, row["key"], row["members"])
+                for member, data in zip(row["members"], parts.values(), strict=True):
                     if len(data) < member["size"]:
-                        raise BuildError(
-                            f"{store}/{marker.shard.path}: ends before {member['name']}; gristmill verify tells more"
-                        )
-                    parts[member["name"].removeprefix(row["key"] + ".")] = data
+                        raise BuildError(f"{store}/{marker.shard.path}: ends before {member['name']}; run verify")
                 yield Sample(row["key"], parts)

@@ -7,8 +7,9 @@ The same members give the same bytes on any machine. Written for this because `w
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 BLOCK = 512
 NAME_MAX = 100
@@ -102,3 +103,12 @@ class TarWriter:
     def _flush(self) -> None:
         self._file.write(b"".join(self._small))
         self._small, self._waiting = [], 0
+
+
+def read_members(tar: IO[bytes], key: str, members: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """What a sample's members hold, by extension, from the places that the index tells; less where a tar is cut."""
+    parts = {}
+    for member in members:
+        tar.seek(member["offset"])
+        parts[member["name"].removeprefix(f"{key}.")] = tar.read(member["size"])
+    return parts
