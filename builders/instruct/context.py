@@ -46,7 +46,12 @@ def corners_of(pixels: Sequence[float], width: float, height: float) -> Corners:
 
 
 def _told(box: Box) -> str:
-    return f"{box.category}: [{', '.join(str(round(float(number), 3)) for number in box.corners)}]"
+    category = " ".join(box.category.splitlines())
+    return f"{category}: [{', '.join(map(_decimals, box.corners))}]"
+
+
+def _decimals(number: float) -> str:
+    return str(round(float(number), 3) + 0.0)  # + 0.0: -0.0 becomes 0.0
 
 
 def _box(line: str) -> Box:
