@@ -1,0 +1,1 @@
+"""Answers without a model: what the annotations of an image decide, and how it is said."""
