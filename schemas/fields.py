@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+SECRET = "secret"
+"""The type of an error about a value that may be a secret: it is not told again."""
+
 
 class Fields(BaseModel):
     """A part of a recipe: unknown fields are refused, yes and no are no numbers."""

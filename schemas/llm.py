@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from schemas.fields import Fields, location, running
+from schemas.fields import SECRET, Fields, location, running
 
+MOST_TOKENS = ("max_completion_tokens", "max_tokens")
+"""The parameters that bound the length of an answer: OpenAI's newer name, and everybody's."""
 _OURS = ("model", "messages", "stream", "n", "input")
 
 
@@ -61,18 +65,51 @@ class OpenAiLlm(Fields):
         for name in _OURS:
             if name in parameters:
                 raise ValueError(f"{name} is not a parameter of the recipe: gristmill sets it")
+        for name in MOST_TOKENS:
+            if name in parameters and (type(parameters[name]) is not int or parameters[name] < 1):
+                raise ValueError(f"{name} must be a whole number above 0")
         try:
-            json.dumps(parameters, allow_nan=False)
+            plain: dict[str, Any] = json.loads(json.dumps(parameters, allow_nan=False))  # keys are text in JSON
         except (TypeError, ValueError) as error:
             raise ValueError(f"must be JSON: {error}") from None
-        return parameters
+        return plain
 
     @field_validator("base_url")
     @classmethod
     def _an_address(cls, base_url: str) -> str:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address, as https://api.openai.com/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("must hold no key or password: put it into the environment (llm.api_key_env)")
+        try:
+            parts = urlsplit(base_url)
+            whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole:
+            raise PydanticCustomError(SECRET, "must be an address, as https://api.openai.com/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise PydanticCustomError(
+                SECRET, "must hold no key or password: put it into the environment (llm.api_key_env)"
+            )
         return base_url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _a_variable(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise PydanticCustomError(
+                SECRET, "must be the name of a variable, as OPENAI_API_KEY, which holds the key itself"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _budget_can_hold(self) -> OpenAiLlm:
+        if self.max_usd is not None and self.model not in self.prices:
+            raise ValueError(f"llm.max_usd: needs llm.prices with the prices of {self.model!r}")
+        if self.max_usd is not None and not any(self.parameters.get(name) for name in MOST_TOKENS):
+            raise ValueError(
+                "llm.max_usd: needs llm.parameters.max_tokens (or max_completion_tokens), which bounds a cost"
+            )
+        return self
+
+    @property
+    def price(self) -> Price | None:
+        """The model's; None where the recipe has none."""
+        return self.prices.get(self.model)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import UserError
-from schemas.fields import kinds_of, marked, nested
+from schemas.fields import SECRET, kinds_of, marked, nested
 from schemas.recipe import KINDS, Recipe
 
 MAX_BYTES = 1_000_000
@@ -131,6 +131,7 @@ def _given(sets: Sequence[str], model: type[BaseModel]) -> list[tuple[str, Any]]
         if not equals or not all(part.strip() for part in dotted.split(".")):
             raise UserError(f"--set {item}: write it as field=value, as --set output.unit=500")
         dotted = dotted.strip()
+        _check_names(dotted, model)
         if dotted in set(_marked(model, "location")):  # a path is no YAML: `2024-01-01` and `@old` name folders
             text = text.strip()
             given.append((dotted, None if text in ("", "~", "null") else _absolute(text, Path.cwd())))
@@ -140,6 +141,29 @@ def _given(sets: Sequence[str], model: type[BaseModel]) -> list[tuple[str, Any]]
             value = _model_path(value, Path.cwd())
         given.append((dotted, value))
     return given
+
+
+def _check_names(dotted: str, model: type[BaseModel]) -> None:
+    """Raises UserError for a field below a mapping of parts by name, as llm.prices, that no such part has.
+
+    The likeliest cause is a name with dots, at which `--set` is cut.
+    """
+    for named, part in _named(model):
+        field = dotted.removeprefix(f"{named}.").partition(".")[2] if dotted.startswith(f"{named}.") else ""
+        if field and field not in part.model_fields:
+            raise UserError(
+                f"--set {dotted}: there is no such field; {named}.NAME has {', '.join(part.model_fields)}, and a NAME "
+                f"with dots is set in a mapping, as --set '{named}={{NAME: {{{next(iter(part.model_fields))}: …}}}}'"
+            )
+
+
+def _named(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The dotted fields that hold parts by names of the user's own, with the class of those parts."""
+    for name, field in model.model_fields.items():
+        for part in nested(field.annotation):
+            if get_origin(field.annotation) is dict:
+                yield prefix + name, part
+            yield from _named(part, f"{prefix}{name}.")
 
 
 def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
@@ -238,9 +262,10 @@ def _problem(
         return f"{dotted} is {chosen!r}, but must be one of: {', '.join(known)}"
     message: str = _PLAIN.get(error["type"], error["msg"].removeprefix("Value error, "))
     message = message[0].lower() + message[1:]
-    if not dotted:
+    if not dotted or message.startswith(f"{dotted}."):
         return message
-    return f"{dotted}: {message}" if isinstance(error["input"], dict) else f"{dotted} is {error['input']!r}: {message}"
+    untold = isinstance(error["input"], dict) or error["type"] == SECRET
+    return f"{dotted}: {message}" if untold else f"{dotted} is {error['input']!r}: {message}"
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

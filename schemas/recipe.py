@@ -6,6 +6,7 @@ running: how the build runs, or where equal content lies.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,8 @@ from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, mode
 
 from schemas.clip import Clip
 from schemas.fetch import Fetch
-from schemas.fields import Fields, by_kind, marked, model_name, running
+from schemas.fields import Fields, by_kind, location, marked, model_name, running
+from schemas.llm import OpenAiLlm, TemplateLlm
 from schemas.pairs import PairsSource, UrlsSource
 from schemas.rules import Rules
 from schemas.sources import CocoSource, ScenesSource
@@ -24,6 +26,9 @@ _Pairs = Annotated[PairsSource, Tag("PairsSource")]
 GritSource = Annotated[_Coco | _Scenes, Discriminator(by_kind(CocoSource, ScenesSource))]
 _Urls = Annotated[UrlsSource, Tag("UrlsSource")]
 DiskSource = Annotated[_Pairs | _Scenes, Discriminator(by_kind(PairsSource, ScenesSource))]
+_OpenAi = Annotated[OpenAiLlm, Tag("OpenAiLlm")]
+_Template = Annotated[TemplateLlm, Tag("TemplateLlm")]
+Llm = Annotated[_OpenAi | _Template, Discriminator(by_kind(OpenAiLlm, TemplateLlm))]
 PairSource = Annotated[_Pairs | _Scenes | _Urls, Discriminator(by_kind(PairsSource, ScenesSource, UrlsSource))]
 
 
@@ -125,9 +130,71 @@ class LlavaPretrainRecipe(_Recipe):
     )
 
 
-Recipe = GritRecipe | PairsRecipe | LlavaPretrainRecipe
+class Weights(Fields):
+    """How the responses are shared out; any numbers, their sum is the whole. LLaVA's 158K are the defaults."""
 
-KINDS: dict[str, type[Recipe]] = {"grit": GritRecipe, "pairs": PairsRecipe, "llava_pretrain": LlavaPretrainRecipe}
+    conversation: float = Field(58.0, ge=0)
+    detail: float = Field(23.0, ge=0)
+    complex: float = Field(77.0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_wanted(self) -> Weights:
+        if not self.conversation + self.detail + self.complex:
+            raise ValueError("one of conversation, detail and complex must be above 0")
+        return self
+
+
+class ShowBoxes(Fields):
+    """Which responses are written from boxes as well as captions (LLaVA, section 3, and its released prompts)."""
+
+    conversation: bool = False
+    detail: bool = True
+    complex: bool = True
+
+
+class Quality(Fields):
+    """What answers are rejected for, beside builders/instruct/quality.py's own list."""
+
+    max_chars: int = Field(5000, ge=1, description="of one question or answer; our choice")
+    reject: dict[str, str] = Field(
+        default_factory=dict, description="further reasons, each with a regular expression that no text may match"
+    )
+
+    @field_validator("reject")
+    @classmethod
+    def _patterns(cls, reject: dict[str, str]) -> dict[str, str]:
+        for reason, pattern in reject.items():
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"{reason}: {pattern!r} is no regular expression: {error}") from None
+        return reject
+
+
+class LlavaRecipe(_Recipe):
+    """LLaVA's instructions: a language model that sees captions and boxes writes turns about an image."""
+
+    kind: Literal["llava"]
+    source: GritSource
+    llm: Llm
+    weights: Weights = Weights()
+    responses: Literal["drawn", "all"] = Field(
+        "drawn", description="one response an image, drawn by weights; or all, a record for each weight above 0"
+    )
+    boxes: ShowBoxes = ShowBoxes()
+    prompts_dir: str | None = location(None, description="prompts in LLaVA's layout; ours where not given")
+    caption_max_chars: int = Field(1000, ge=1, description="longer captions are left out of the context")
+    quality: Quality = Quality()
+
+
+Recipe = GritRecipe | PairsRecipe | LlavaPretrainRecipe | LlavaRecipe
+
+KINDS: dict[str, type[Recipe]] = {
+    "grit": GritRecipe,
+    "pairs": PairsRecipe,
+    "llava": LlavaRecipe,
+    "llava_pretrain": LlavaPretrainRecipe,
+}
 """The recipe of each `kind`."""
 
 

@@ -36,6 +36,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What entries are made for: the content hash of a dataset, and the run of its build."""
+
+    build: str
+    run: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One attempt at a request, the unit of the ledger.
 
@@ -48,7 +56,7 @@ class Entry:
 
     id: str
     hash: str
-    at: datetime.datetime
+    asked_at: datetime.datetime
     build: str
     run: str
     provider: str

@@ -1,4 +1,4 @@
-"""SQL over a dataset: the views samples, rejects and units, of committed units alone."""
+"""SQL over a dataset: the views samples, rejects and units, of committed units alone, and ledger."""
 
 from __future__ import annotations
 
@@ -9,25 +9,56 @@ from collections.abc import Sequence
 
 import duckdb
 
+from builders.llm.segments import SCHEMA, Gone, files_of, ledger_of, read
 from builders.shards.dataset import CLAIM, committed
 from builders.shards.store import Store
 from builders.shards.unit import index_path, marker_path, rejects_path
-from schemas.errors import UserError
+from schemas.errors import BuildError, UserError
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the dataset's views. Raises UserError where nothing is committed."""
-    if not store.exists(CLAIM):
-        raise UserError(f"{store}: holds no gristmill dataset")
-    units = committed(store)
-    if not units:
+    """A DuckDB connection with the dataset's views; before a unit is committed with the ledger alone.
+
+    Raises UserError where there is neither.
+    """
+    _check(store)
+    units, ledger = committed(store), ledger_of(store)
+    answers = sorted(files_of(ledger))
+    if not units and not answers:
         raise UserError(f"{store}: no unit is committed yet")
     connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    _add_ledger(connection, ledger, answers)
+    if units:
+        _add_units(connection, store, units)
+    return connection
+
+
+def _check(store: Store) -> None:
+    if not store.exists(CLAIM):
+        raise UserError(f"{store}: holds no gristmill dataset")
+
+
+def _add_units(connection: duckdb.DuckDBPyConnection, store: Store, units: Sequence[int]) -> None:
     for view, paths in (("samples", [index_path(u) for u in units]), ("rejects", [rejects_path(u) for u in units])):
         connection.execute(f"create view {view} as select * from read_parquet({_files(store, paths)})")
     markers = _files(store, [marker_path(u) for u in units])
     connection.execute(f"create view units as select * from read_json({markers}, columns = {{{_MARKER}}})")
-    return connection
+
+
+def _add_ledger(connection: duckdb.DuckDBPyConnection, ledger: Store, answers: Sequence[str]) -> None:
+    """The view of all entries, each id once: while files are merged, one may stand in two. Empty without any file."""
+    if not answers:
+        connection.register("ledger", SCHEMA.empty_table())
+        return
+    columns, files = ", ".join(SCHEMA.names), _files(ledger, answers)
+    try:
+        connection.execute(f"create view ledger as select distinct on (id) {columns} from read_parquet({files})")
+    except duckdb.Error as error:
+        for name in answers:
+            with contextlib.suppress(Gone):
+                read(ledger, name, ["id"])  # tells which file it is, and the mend
+        raise BuildError(f"the ledger {ledger}: {_words(error)}; ask again") from None
 
 
 _FUNNEL = "'STRUCT(total BIGINT, kept BIGINT, rejected BIGINT, failed BIGINT, reasons MAP(VARCHAR, BIGINT))'"
@@ -57,6 +88,17 @@ def query(store: Store, sql: str) -> str:
     """The answer to `sql` as a whole table of text. Raises UserError with DuckDB's own words where the SQL is wrong."""
     if not sql.strip():
         raise UserError('sql: is empty; as "select count(*) from samples"')
+    _check(store)
+    while True:
+        before = files_of(ledger_of(store))
+        try:
+            return _answer(store, sql)
+        except (UserError, BuildError):
+            if before <= files_of(ledger_of(store)):
+                raise  # else a build has merged files of the ledger in the meantime, which may be why
+
+
+def _answer(store: Store, sql: str) -> str:
     connection = connect(store)
     try:
         answer = connection.sql(sql)
@@ -67,4 +109,8 @@ def query(store: Store, sql: str) -> str:
             answer.show(max_rows=1 << 31, max_width=1 << 20, max_col_width=1 << 16)
         return shown.getvalue().rstrip("\n")
     except duckdb.Error as error:
-        raise UserError(f"sql: {' '.join(str(error).split())}") from None
+        raise UserError(f"sql: {_words(error)}") from None
+
+
+def _words(error: duckdb.Error) -> str:
+    return " ".join(str(error).split())

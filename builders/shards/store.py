@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -40,9 +40,8 @@ class Store:
         target = self.root / path
         temporary = self.root / _TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
         try:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with _opened(temporary) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -92,11 +91,16 @@ class Store:
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
-    def is_empty(self) -> bool:
-        """Whether nothing at all lies at the root, whoever wrote it."""
+    def delete_empty(self, folder: str) -> None:
+        """Remove a folder if nothing is in it."""
+        with suppress(OSError):
+            (self.root / folder).rmdir()
+
+    def is_empty(self, but: Sequence[str] = ()) -> bool:
+        """Whether nothing at all lies at the root, whoever wrote it, except what is named `but`."""
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"--out {self}: is a file; give a folder")
-        return not self.root.exists() or not any(self.root.iterdir())
+        return not self.root.exists() or all(path.name in but for path in self.root.iterdir())
 
     def sweep(self) -> None:
         """Remove what writers of this machine left behind when they were killed."""
@@ -107,6 +111,15 @@ class Store:
                 file.unlink(missing_ok=True)
         with suppress(OSError):  # not empty: somebody is writing
             folder.rmdir()
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A new file; its folder may be swept away in the moment before."""
+    for _ in range(100):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("wb")
+    return path.open("wb")
 
 
 def _refuse(error: OSError) -> None:

@@ -17,6 +17,7 @@ from builders.shards.dataset import (
     committed,
     dataset_digest,
     differences,
+    is_claimed,
     read_claim,
     read_manifest,
     read_markers,
@@ -179,3 +180,41 @@ def test_clearing_takes_the_datasets_own_files_and_nothing_else(dataset: Dataset
     (store.root / "notes.txt").write_text("mine")
     clear(store)
     assert [path.name for path in store.root.rglob("*") if path.is_file()] == ["notes.txt"]
+
+
+# ---- what was paid for -----------------------------------------------------------------------------------------------
+
+PAID = {"ledger/0001.parquet": b"paid", "ledger/0002.parquet": b"too", "ledger.json": b'{"at": "/shared/ledger"}'}
+
+
+def pay(store: Store) -> None:
+    for path, data in PAID.items():
+        store.put_bytes(path, data)
+
+
+def test_answers_that_were_paid_for_outlive_the_clearing_of_their_dataset(dataset: Dataset, tmp_path: Path) -> None:
+    store = dataset(tmp_path / "d")
+    pay(store)
+    clear(store)
+    assert {path: store.read_bytes(path) for path in store.list_below(".")} == PAID
+
+
+def test_a_cleared_dataset_can_be_claimed_anew_beside_its_answers(dataset: Dataset, tmp_path: Path) -> None:
+    store = dataset(tmp_path / "d")
+    pay(store)
+    clear(store)
+    write_claim(store, CLAIM)
+    assert is_claimed(store)
+    assert read_claim(store) == CLAIM
+    assert committed(store) == []
+
+
+def test_an_emptied_folder_that_holds_only_answers_can_be_built_into(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    pay(store)
+    store.sweep()
+    assert not is_claimed(store)
+    assert read_claim(store) is None
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds no gristmill dataset"):
+        is_claimed(store)

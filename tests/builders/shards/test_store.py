@@ -217,6 +217,23 @@ def test_a_store_is_empty_until_anybody_writes_there(store: Store) -> None:
     assert not store.is_empty()
 
 
+def test_what_is_named_does_not_count_against_emptiness(store: Store) -> None:
+    store.put_bytes("ledger/a.parquet", b"paid")
+    (store.root / ".tmp").rmdir()
+    assert not store.is_empty()
+    assert store.is_empty(but=("ledger", "ledger.json"))
+    assert not store.is_empty(but=("ledger.json",))
+    assert not store.is_empty(but=("led",))
+    store.put_bytes("notes.txt", b"mine")
+    assert not store.is_empty(but=("ledger", "ledger.json"))
+
+
+def test_a_store_of_nothing_is_empty_whatever_is_named(store: Store) -> None:
+    assert store.is_empty(but=("ledger",))
+    store.root.mkdir()
+    assert store.is_empty(but=("ledger",))
+
+
 def test_a_store_is_given_as_a_path_or_a_file_uri_and_nothing_else(tmp_path: Path) -> None:
     assert Store(tmp_path / "a b").root == Store(f"file://{tmp_path}/a%20b").root == tmp_path / "a b"
     with pytest.raises(UserError, match=r"^--out: 's3://bucket/x'"):

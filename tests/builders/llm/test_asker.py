@@ -1,0 +1,321 @@
+"""Asking many things at once: each answer once, sealed before it is used, within places and money."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders.llm import asker as module
+from builders.llm.asker import Asker
+from builders.llm.ledger import Ledger
+from builders.llm.outcomes import Sent
+from builders.llm.request import ANSWER, Entry, Purpose, Request
+from builders.shards.store import Store
+from schemas.errors import BuildError
+from schemas.llm import OpenAiLlm, Price
+
+PRICE = {"m": Price(input=1_000_000, output=1_000_000)}  # a dollar a token
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACKOFF", 0.001)
+
+
+def asking(name: str) -> Request:
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": name}]}
+    return Request("openai", "chat/completions", body)
+
+
+def named(request: Request) -> str:
+    return str(request.body["messages"][0]["content"])
+
+
+def good(text: str = "yes", tokens: int | None = 2) -> Sent:
+    return Sent(ANSWER, 200, text, "stop", tokens_in=tokens, tokens_out=tokens)
+
+
+class Scripted:
+    """Answers by a script: name and number of the attempt to what is sent back."""
+
+    def __init__(self, script: Callable[[str, int], Sent], seconds: float = 0.0) -> None:
+        self.script, self.seconds = script, seconds
+        self.asked: Counter[str] = Counter()
+        self.running = self.most = 0
+
+    async def __call__(self, request: Request) -> Sent:
+        self.asked[named(request)] += 1
+        number = self.asked[named(request)]
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(self.seconds)
+        self.running -= 1
+        return self.script(named(request), number)
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.amounts: Counter[str] = Counter()
+
+    def __call__(self, amounts: Mapping[str, float]) -> None:
+        self.amounts.update(amounts)
+
+
+def run(
+    folder: Path, send: Scripted, use: Callable[[Asker], Awaitable[Any]], told: Counted | None = None, **fields: Any
+) -> Any:
+    """What `use` makes of an asker over the ledger in `folder`, which is closed afterwards."""
+
+    async def main() -> Any:
+        ledger = Ledger(Store(folder))
+        ledger.refresh()
+        chosen = OpenAiLlm(model="m", parameters={"max_tokens": 5}, **fields)
+        asker = Asker(send, ledger, chosen, Purpose("build", "run"), told or Counted(), patience=0.05, seal_every=0.002)
+        try:
+            return await use(asker)
+        finally:
+            await asker.close()
+
+    return asyncio.run(main())
+
+
+def in_ledger(folder: Path, *names: str) -> dict[str, Entry]:
+    ledger = Ledger(Store(folder))
+    ledger.refresh()
+    found = ledger.find([asking(name).hash for name in names])
+    return {name: found[asking(name).hash] for name in names if asking(name).hash in found}
+
+
+def test_each_request_gets_its_answer_in_order(tmp_path: Path) -> None:
+    send = Scripted(lambda name, _: good(f"to {name}"))
+
+    entries = run(tmp_path, send, lambda asker: asker.ask([asking(n) for n in "abcab"]))
+
+    assert [entry.text for entry in entries] == ["to a", "to b", "to c", "to a", "to b"]
+    assert send.asked == {"a": 1, "b": 1, "c": 1}
+
+
+def test_an_answer_is_in_the_ledger_before_anybody_has_it(tmp_path: Path) -> None:
+    async def use(asker: Asker) -> list[str]:
+        [entry] = await asker.ask([asking("a")])
+        assert in_ledger(tmp_path, "a")["a"] == entry
+        return [entry.build, entry.run]
+
+    assert run(tmp_path, Scripted(lambda *_: good()), use) == ["build", "run"]
+
+
+def test_what_the_ledger_holds_is_not_asked_again(tmp_path: Path) -> None:
+    first, told = Scripted(lambda *_: good("first")), Counted()
+    run(tmp_path, first, lambda asker: asker.ask([asking("a")]), prices=PRICE)
+    again = Scripted(lambda *_: good("again"))
+
+    entries = run(tmp_path, again, lambda asker: asker.ask([asking("a"), asking("b")]), told, prices=PRICE)
+
+    assert [entry.text for entry in entries] == ["first", "again"]
+    assert again.asked == {"b": 1}
+    assert told.amounts == {"from_ledger": 1, "saved_usd": 4.0, "asked": 1, "answers": 1, "usd": 4.0}
+
+
+def test_two_units_that_ask_the_same_at_once_ask_once(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: good(), seconds=0.01)
+
+    async def use(asker: Asker) -> list[list[Entry]]:
+        return list(await asyncio.gather(*(asker.ask([asking("a"), asking(str(n))]) for n in range(5))))
+
+    units = run(tmp_path, send, use)
+
+    assert send.asked["a"] == 1
+    assert len({unit[0].id for unit in units}) == 1
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=40), st.integers(1, 6))
+def test_never_more_than_concurrency_are_in_flight(
+    tmp_path_factory: pytest.TempPathFactory, names: list[int], places: int
+) -> None:
+    send = Scripted(lambda *_: good(), seconds=0.001)
+    folder = tmp_path_factory.mktemp("ledger")
+
+    run(folder, send, lambda asker: asker.ask([asking(str(n)) for n in names]), concurrency=places)
+
+    assert send.most <= places
+    assert set(send.asked.values()) == {1}
+
+
+def test_an_answer_holds_its_place_until_it_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unsealed = most = 0
+    seal = Ledger.seal
+
+    def counted(ledger: Ledger, entries: list[Entry]) -> None:
+        nonlocal unsealed
+        seal(ledger, entries)
+        unsealed -= len(entries)
+
+    def answered(*_: object) -> Sent:
+        nonlocal unsealed, most
+        unsealed += 1
+        most = max(most, unsealed + send.running)
+        return good()
+
+    monkeypatch.setattr(Ledger, "seal", counted)
+    send = Scripted(answered)
+
+    run(tmp_path, send, lambda asker: asker.ask([asking(str(n)) for n in range(50)]), concurrency=4)
+
+    assert most <= 4
+
+
+@pytest.mark.parametrize("outcome", ["server_error", "timeout", "garbled", "no_connection"])
+def test_what_may_succeed_later_is_asked_again_and_every_attempt_is_noted(tmp_path: Path, outcome: str) -> None:
+    send = Scripted(lambda name, n: good() if n > 2 or name == "b" else Sent(outcome, retry=True))
+
+    async def use(asker: Asker) -> tuple[Entry, int]:
+        await asker.ask([asking("b")])
+        [entry] = await asker.ask([asking("a")])
+        return entry
+
+    entry = run(tmp_path, send, use)
+    assert entry.answered
+    assert Ledger(Store(tmp_path)).totals("build").requests == sum(send.asked.values()) == 4
+
+
+def test_after_its_retries_a_request_has_failed_with_the_last_outcome(tmp_path: Path) -> None:
+    def script(name: str, _: int) -> Sent:
+        return good() if name == "b" else Sent("server_error", 500, detail="500: oops", retry=True)
+
+    entries = run(tmp_path, send := Scripted(script), lambda a: a.ask([asking("a"), asking("b")]), retries=2)
+
+    assert (entries[0].outcome, entries[0].detail, entries[1].answered) == ("server_error", "500: oops", True)
+    assert send.asked == {"a": 3, "b": 1}
+
+
+def test_what_cannot_succeed_is_asked_once(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: Sent("bad_request", 400, detail="400: no"))
+    [entry] = run(tmp_path, send, lambda asker: asker.ask([asking("a")]))
+    assert (entry.outcome, send.asked["a"]) == ("bad_request", 1)
+    assert in_ledger(tmp_path, "a") == {}
+
+
+def test_a_busy_server_costs_no_retries_but_patience_ends(tmp_path: Path) -> None:
+    def script(name: str, number: int) -> Sent:
+        return good() if name == "a" and number > 4 else Sent("rate_limited", 429, retry=True, after=0.0)
+
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(module.random, "uniform", lambda *_: 0.001)
+        entries = run(tmp_path, Scripted(script), lambda a: a.ask([asking("a"), asking("b")]), retries=0)
+    assert [entry.outcome for entry in entries] == [ANSWER, "rate_limited"]
+
+
+def test_a_fatal_answer_stops_everything_with_the_servers_sentence(tmp_path: Path) -> None:
+    def script(name: str, _: int) -> Sent:
+        return Sent("refused_for_all", 401, detail="401: no such key", fatal=True) if name == "3" else good()
+
+    send = Scripted(script, seconds=0.001)
+    with pytest.raises(BuildError, match="^llm: 401: no such key$"):
+        run(tmp_path, send, lambda asker: asker.ask([asking(str(n)) for n in range(200)]), concurrency=2)
+
+    assert len(send.asked) < 20
+    done = [name for name in send.asked if name != "3"]
+    assert in_ledger(tmp_path, *done).keys() == set(done)  # what was paid for by then is kept
+
+
+def test_where_no_server_answers_at_all_the_build_stops(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: Sent("no_connection", detail="connection refused", retry=True))
+    with pytest.raises(BuildError, match=r"llm\.base_url: no server answers there: connection refused"):
+        run(tmp_path, send, lambda asker: asker.ask([asking("a")]), retries=1)
+
+
+def test_money_is_never_passed_and_what_is_left_of_it_is_used(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: good(), seconds=0.001)  # 4 dollars each, 20 or so at most
+    names = [str(n) for n in range(100)]
+    with pytest.raises(BuildError, match=r"llm\.max_usd: (\d+\.\d+) of 60\.0 US dollars are spent"):
+        run(tmp_path, send, lambda a: a.ask([asking(n) for n in names]), prices=PRICE, max_usd=60, concurrency=50)
+
+    spent = Ledger(Store(tmp_path)).totals("build").usd
+    assert 35 < spent <= 60
+    assert spent == 4 * sum(send.asked.values())
+
+
+def test_what_earlier_runs_of_the_build_spent_counts(tmp_path: Path) -> None:
+    run(tmp_path, Scripted(lambda *_: good()), lambda a: a.ask([asking("a")]), prices=PRICE)
+    send = Scripted(lambda *_: good())
+    with pytest.raises(BuildError, match=r"4\.0000 of 10\.0"):
+        run(tmp_path, send, lambda a: a.ask([asking("b")]), prices=PRICE, max_usd=10)
+    assert not send.asked
+
+
+def test_a_budget_needs_an_endpoint_that_tells_usage(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"llm\.max_usd: the endpoint tells no usage"):
+        run(tmp_path, Scripted(lambda *_: good("x", None)), lambda a: a.ask([asking("a")]), prices=PRICE, max_usd=99)
+    assert "a" in in_ledger(tmp_path, "a")
+
+
+def test_an_answer_of_unknown_price_is_counted_as_such(tmp_path: Path) -> None:
+    run(tmp_path, Scripted(lambda *_: good()), lambda asker: asker.ask([asking("a")]))
+    totals = Ledger(Store(tmp_path)).totals("build")
+    assert (totals.answers, totals.usd, totals.unpriced) == (1, 0, 1)
+
+
+def test_a_full_disk_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise BuildError("could not write the ledger: No space left on device")
+
+    monkeypatch.setattr(Ledger, "seal", full)
+    with pytest.raises(BuildError, match="No space left"):
+        run(tmp_path, Scripted(lambda *_: good()), lambda asker: asker.ask([asking(str(n)) for n in range(9)]))
+
+
+def test_few_files_are_left_behind(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: good(), seconds=0.002)
+    run(tmp_path, send, lambda asker: asker.ask([asking(str(n)) for n in range(300)]), concurrency=2)
+    assert len(list(tmp_path.glob("*.parquet"))) == 1
+    assert len(in_ledger(tmp_path, *map(str, range(300)))) == 300
+
+
+_CHILD = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.builders.llm.test_asker import Counted, Scripted, asking, good, run
+
+async def log(request):
+    with open({log!r}, "a") as file:
+        file.write(request.body["messages"][0]["content"] + "\\n")
+    await asyncio.sleep(0.005)
+    return good()
+
+run(Path({folder!r}), log, lambda asker: asker.ask([asking(str(n)) for n in range(400)]), concurrency=8)
+"""
+
+
+@pytest.mark.parametrize("lines", [20, 90, 210])
+def test_a_kill_loses_no_more_answers_than_were_in_flight(tmp_path: Path, lines: int) -> None:
+    log, folder = tmp_path / "log", tmp_path / "ledger"
+    root = str(Path(__file__).resolve().parents[3])
+    code = _CHILD.format(root=root, log=str(log), folder=str(folder))
+
+    async def killed() -> None:
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+        while not log.exists() or log.read_text().count("\n") < lines:
+            await asyncio.sleep(0.002)
+        os.kill(child.pid, signal.SIGKILL)
+        await child.wait()
+        again = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+        assert await again.wait() == 0
+
+    asyncio.run(killed())
+
+    asked = Counter(log.read_text().split())
+    assert len(asked) == 400
+    assert sum(times - 1 for times in asked.values()) <= 8
