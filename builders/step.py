@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from builders.acquire.hosts import Hosts
+from builders.llm.request import Entry, Request
 
 Record = dict[str, Any]
 """One input on its way: column -> plain value. Media are encoded bytes."""
@@ -52,16 +53,25 @@ class Counters(Protocol):
         """Add to the named counters, at once for the whole cluster."""
 
 
+class Asks(Protocol):
+    """A language model, wherever it answers."""
+
+    def ask(self, requests: Sequence[Request]) -> Sequence[Entry]:
+        """For each request its answer, or the last attempt at it that failed. Raises BuildError where none can."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What a worker hands to a step at `setup`. `device` is "cuda" on a worker that holds a GPU, "cpu" elsewhere.
 
     `hosts`: how many requests run at each host of the internet, in the whole cluster; None where only this one asks.
+    `llm`: who answers; None where the recipe asks no language model.
     """
 
     counters: Counters
     device: str
     hosts: Hosts | None = None
+    llm: Asks | None = None
 
 
 class Step(Protocol):

@@ -40,7 +40,7 @@ def parse_turns(text: str, kind: Kind) -> list[Turn]:
 
     A question at the end without an answer is dropped, as LLaVA's authors did. Raises Unreadable.
     """
-    lines = [line for line in text.strip().splitlines() if not _FENCE.match(line)]
+    lines = [line for line in re.split(r"\r?\n", text.strip()) if not _FENCE.match(line)]
     if kind == "detail":
         answer = "\n".join(line for line in lines if not _BREAK.match(line)).strip()
         if not answer:

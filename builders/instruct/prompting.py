@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders.instruct.parse import Kind
+from builders.llm.money import about_tokens
 from schemas.errors import UserError
 
 FOLDERS: Mapping[Kind, str] = {
@@ -28,7 +29,7 @@ OURS = Path(__file__).parent / "prompts"
 MAX_BYTES = 100_000
 """Of one file. Each is sent with every request of its kind, and ours have at most 2,400."""
 
-_UNSHOWN_BYTES = 1_000.0
+_UNSHOWN_TOKENS = 250.0
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ class Prompts:
             chat.append({"role": "assistant", "content": example.answer})
         return [*chat, {"role": "user", "content": context}]
 
-    def answer_bytes(self, kind: Kind) -> float:
-        """How long an answer may be expected to be, in UTF-8 bytes: the examples' mean; 1,000 where there is none."""
+    def answer_tokens(self, kind: Kind) -> float:
+        """How long an answer may be expected to be, in tokens: the examples' mean, about; 250 where there is none."""
         examples = self.prompts[kind].examples
-        shown = sum(len(example.answer.encode()) for example in examples)
-        return shown / len(examples) if examples else _UNSHOWN_BYTES
+        shown = sum(about_tokens(example.answer) for example in examples)
+        return shown / len(examples) if examples else _UNSHOWN_TOKENS
 
 
 def load_prompts(folder: Path, kinds: Collection[Kind] = tuple(FOLDERS)) -> Prompts:

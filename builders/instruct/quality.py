@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.instruct.turns import IMAGE, Turn
@@ -51,9 +51,10 @@ def _token(turns: Sequence[Turn]) -> str | None:
     return IMAGE if any(IMAGE in turn.question + turn.answer for turn in turns) else None
 
 
+REFUSAL = Rule("refusal", _first(_REFUSAL))
 RULES: tuple[Rule, ...] = (
     Rule("empty_answer", _empty),
-    Rule("refusal", _first(_REFUSAL)),
+    REFUSAL,
     Rule("names_its_source", _first(_SOURCE)),
     Rule("repeated_question", _repeated),
     Rule("image_token", _token),
@@ -61,6 +62,18 @@ RULES: tuple[Rule, ...] = (
 """An answer that names captions, boxes or coordinates does not speak as one who sees the image."""
 
 
-def broken(turns: Sequence[Turn]) -> tuple[str, str] | None:
+def rules(max_chars: int, patterns: Mapping[str, str]) -> tuple[Rule, ...]:
+    """RULES, then: no text of a turn longer than `max_chars`, and none in which one of `patterns` (reason: regular
+    expression, in any case) is found. Raises re.error."""
+
+    def too_long(turns: Sequence[Turn]) -> str | None:
+        longest = max(len(text) for turn in turns for text in (turn.question, turn.answer))
+        return f"{longest:,} characters are over {max_chars:,}" if longest > max_chars else None
+
+    own = (Rule(reason, _first(re.compile(pattern, re.IGNORECASE))) for reason, pattern in patterns.items())
+    return (*RULES, Rule("too_long", too_long), *own)
+
+
+def broken(turns: Sequence[Turn], rules: Sequence[Rule] = RULES) -> tuple[str, str] | None:
     """The reason and detail of the first rule that turns break, or None."""
-    return next(((rule.reason, told) for rule in RULES if (told := rule.found(turns)) is not None), None)
+    return next(((rule.reason, told) for rule in rules if (told := rule.found(turns)) is not None), None)

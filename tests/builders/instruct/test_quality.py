@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from builders.instruct.quality import RULES, broken
+from builders.instruct.quality import RULES, broken, rules
 from builders.instruct.turns import Turn
 
 
@@ -47,3 +49,76 @@ def test_good_answers_pass(answer: str) -> None:
 
 def test_every_rule_has_a_reason_of_its_own() -> None:
     assert len({rule.reason for rule in RULES}) == len(RULES)
+
+
+# ---- a recipe's own --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [Turn("x" * 11, "A cat."), Turn("What?", "🐕" * 11)])
+def test_a_text_over_the_recipes_length_is_told_with_both_lengths(turn: Turn) -> None:
+    told = ("too_long", "11 characters are over 10")
+
+    assert broken([Turn("Who?", "A cat."), turn], rules(10, {})) == told
+    assert broken([turn], rules(11, {})) is None
+
+
+def test_large_lengths_are_grouped() -> None:
+    assert broken([Turn("Who?", "x" * 5001)], rules(5000, {})) == ("too_long", "5,001 characters are over 5,000")
+
+
+@pytest.mark.parametrize(
+    ("turn", "found"),
+    [
+        (Turn("Who?", "A truck by Acme."), ("brand", "Acme")),
+        (Turn("Is it by INITECH?", "It is."), ("brand", "INITECH")),
+        (Turn("Who?", "It was in 1999."), ("year", "1999")),
+        (Turn("Who?", "Acme, in 1999."), ("brand", "Acme")),
+        (Turn("Who?", "An acmetal."), None),
+    ],
+)
+def test_a_recipes_own_patterns_are_looked_for_in_any_case_and_in_their_order(
+    turn: Turn, found: tuple[str, str] | None
+) -> None:
+    own = rules(5000, {"brand": r"\b(acme|initech)\b", "year": r"\d{4}"})
+
+    assert broken([Turn("What?", "A cat."), turn], own) == found
+
+
+def test_the_lists_own_rules_come_before_a_recipes() -> None:
+    turn = Turn("Who?", "I'm sorry, Acme.")
+
+    assert broken([turn], rules(5, {"brand": "acme"})) == ("refusal", "I'm sorry")
+    assert rules(5, {"brand": "acme"})[: len(RULES)] == RULES
+
+
+def test_a_pattern_that_finds_an_empty_text_is_broken_all_the_same() -> None:
+    assert broken([Turn("Who?", "A cat.")], rules(100, {"any": "x*"})) == ("any", "")
+
+
+def test_a_pattern_that_is_none_is_told_at_once() -> None:
+    with pytest.raises(re.error):
+        rules(100, {"bad": "("})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I am not able to see the picture.",
+        "Speaking as a large language model: a cat.",
+        "I couldn't determine that.",
+        "As an artificial intelligence I have no view.",
+    ],
+)
+def test_a_refusal_in_other_words_is_one_too(answer: str) -> None:
+    found = broken([Turn("What is it?", answer)])
+    assert found is not None
+    assert found[0] == "refusal"
+
+
+@pytest.mark.parametrize(
+    "question", ["What do the coordinates tell?", "What do the given annotations say?", "Where is [.1, .2, .3, .4]?"]
+)
+def test_a_question_that_names_its_source_is_told_as_well_as_an_answer(question: str) -> None:
+    found = broken([Turn(question, "A cat.")])
+    assert found is not None
+    assert found[0] == "names_its_source"
