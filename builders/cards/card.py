@@ -28,6 +28,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *(f"| {reason} | {count:,} |" for reason, count in inputs["reasons"].items()),
         "",
         *_tallies(manifest["tallies"]),
+        *_answers(manifest),
         "## Where it comes from",
         "",
         f"- dataset digest `{manifest['dataset_digest']}`",
@@ -54,6 +55,26 @@ def _tallies(tallies: Mapping[str, int]) -> list[str]:
         return []
     rows = [f"| {name} | {count:,} |" for name, count in tallies.items()]
     return ["## Counted over all records", "", "| | |", "|---|---:|", *rows, ""]
+
+
+def _answers(manifest: Mapping[str, Any]) -> list[str]:
+    """Who wrote the answers, and what they cost."""
+    told = manifest.get("llm")
+    kind = (manifest["recipe"].get("llm") or {}).get("kind")
+    if not told:
+        composed = "The answers were composed from the annotations by `template`; no model has written them."
+        return ["## Who answered", "", composed, ""] if kind == "template" else []
+    unpriced = f" ({told['unpriced']:,} answers at unknown cost)" if told["unpriced"] else ""
+    last = told["last_run"]
+    return [
+        "## Who answered",
+        "",
+        f"`{told['model']}` of {told['provider']}: {told['requests']:,} requests, {told['answers']:,} answers, "
+        f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out, {told['usd']:.4f} US dollars{unpriced}. "
+        f"In the last run {int(last['from_ledger']):,} answers were in the ledger already, which saved "
+        f"{last['saved_usd']:.4f} US dollars.",
+        "",
+    ]
 
 
 def _digests(manifest: Mapping[str, Any], what: str) -> list[tuple[str, str]]:

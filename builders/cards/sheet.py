@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from builders.instruct.turns import IMAGE
 from builders.shards.query import connect
 from builders.shards.store import Store
 from builders.shards.tar import read_members
@@ -22,6 +23,8 @@ ON_SHEET = 9
 _PHOTO = (480, 360)
 _MARGIN = 12
 _LINE = 20
+_LINES = 18
+"""Of text under a photo, at most."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,16 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """The key, and the grounded caption or the caption with its score."""
+        """The key, and what is said: the turns, or the grounded caption, or the caption with its score."""
+        if self.turns:
+            return "\n".join([self.key, *(f"  {'A' if i % 2 else 'Q'}: {told}" for i, told in enumerate(self.turns))])
         return f"{self.key}  {self.record.get('grounded_caption') or self.record['caption']}{self.score}"
+
+    @property
+    def turns(self) -> list[str]:
+        """Of a conversation: questions and answers by turns."""
+        told = self.record.get("conversations", [])
+        return [turn["value"].replace(IMAGE, "").strip() for turn in told]
 
     @property
     def score(self) -> str:
@@ -72,7 +83,7 @@ def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> 
     with store.open(shard) as tar:
         parts = read_members(tar, key, members)
     record = json.loads(parts.pop("json"))
-    parts.pop("txt")
+    parts.pop("txt", None)
     (image,) = parts.values()
     return Shown(key, image, record)
 
@@ -104,8 +115,10 @@ def _tile(sample: Shown) -> Image.Image:
     for i, phrase in enumerate(phrases):
         x1, y1, *_ = phrase["boxes"][0]
         _label(draw, (x1 * photo.width, y1 * photo.height), str(i + 1), COLOURS[i % len(COLOURS)], font)
-    words = _coloured_words(sample.record)
-    lines = _wrap(words, font, _PHOTO[0])
+    said = _coloured_turns(sample.turns) if sample.turns else [_coloured_words(sample.record)]
+    lines = [line for words in said for line in _wrap(words, font, _PHOTO[0])]
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], [("…", "black")]]
     tile = Image.new("RGB", (_PHOTO[0], photo.height + 8 + _LINE * (len(lines) + 1)), "white")
     tile.paste(photo, (0, 0))
     draw = ImageDraw.Draw(tile)
@@ -136,6 +149,12 @@ def _coloured_words(record: dict[str, Any]) -> list[tuple[str, str]]:
     parts.append((record["caption"][done:], "black"))
     spaced = ((re.sub(r"\s", " ", text), colour) for text, colour in parts)  # a line break would end the drawing
     return [(word, colour) for text, colour in spaced for word in re.findall(r"\S+ *| +", text)]
+
+
+def _coloured_turns(turns: list[str]) -> list[list[tuple[str, str]]]:
+    """The words of each question, in colour, and of each answer."""
+    coloured = ((re.sub(r"\s", " ", told), "black" if i % 2 else COLOURS[1]) for i, told in enumerate(turns))
+    return [[(word, colour) for word in re.findall(r"\S+ *| +", text)] for text, colour in coloured]
 
 
 def _wrap(words: list[tuple[str, str]], font: Any, width: int) -> list[list[tuple[str, str]]]:

@@ -18,6 +18,10 @@ from schemas.manifest import FORMAT, Funnel, UnitMarker
 CLAIM = "build.json"
 MANIFEST = "manifest.json"
 CARD = "README.md"
+PAID = ("ledger", "ledger.json")
+"""What outlives a dataset that is deleted to be built again: answers that cost money."""
+_LEFT = (*PAID, ".tmp")
+"""What may lie where a dataset was deleted by a command that was killed right then."""
 _FOLDERS = ("data", "index", "rejects", "embeddings", "units", "retired")
 
 
@@ -48,7 +52,7 @@ class Claim:
 
 def is_claimed(store: Store) -> bool:
     """Whether a dataset of ours lies there, even if its claim cannot be read. Raises UserError for what is none."""
-    if store.exists(CLAIM) or store.is_empty():
+    if store.exists(CLAIM) or store.is_empty(but=_LEFT):
         return store.exists(CLAIM)
     raise UserError(f"--out {store}: the folder is not empty and holds no gristmill dataset; give another folder")
 
@@ -162,12 +166,13 @@ def retired(store: Store) -> list[UnitMarker]:
 
 
 def clear(store: Store) -> None:
-    """Delete the dataset's own files, the claim last; whatever else lies in the folder stays."""
+    """Delete the dataset's own files, the claim last; whatever else lies in the folder stays, the ledger above all."""
     for name in (MANIFEST, CARD):
         store.delete(name)
     for folder in _FOLDERS:
         for path in store.list(folder):
             store.delete(path)
+        store.delete_empty(folder)
     store.delete(CLAIM)
 
 

@@ -38,11 +38,13 @@ def finish(
     times: Mapping[str, Any],
     facts: Mapping[str, int | str],
     exceptions: Sequence[str] = (),
+    llm: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
     `markers` are those of all units, `recipe` is the resolved recipe, `times` what the build took, `facts` what the
-    source tells of its inputs, `exceptions` why another build may come to other bytes. Raises BuildError.
+    source tells of its inputs, `exceptions` why another build may come to other bytes, `llm` who was asked and what it
+    cost. Raises BuildError.
     """
     check_conservation(markers, claim)
     now = {marker.unit: marker for marker in markers}
@@ -64,6 +66,7 @@ def finish(
                 if old != now.get(old.unit)
             ),
         ],
+        **({"llm": dict(llm)} if llm else {}),
         "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
     }
     store.put_bytes(CARD, render_card(manifest).encode())
