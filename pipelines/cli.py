@@ -108,7 +108,7 @@ def verify(dataset: Dataset) -> None:
 @app.command()
 def query(
     dataset: Dataset,
-    sql: Annotated[str, typer.Argument(help="SQL over the views samples, rejects and units.", show_default=False)],
+    sql: Annotated[str, typer.Argument(help="SQL over samples, rejects, units and ledger.", show_default=False)],
 ) -> None:
     """Ask a dataset's index with DuckDB SQL."""
     from builders.shards.query import query as ask

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from builders import rows
+from builders.llm.request import Request
 from builders.shards.unit import PLACE, Layout
-from builders.step import Pack, Step
+from builders.step import Pack, Record, Step
+from schemas.llm import OpenAiLlm
 
 
 class Source(Protocol):
@@ -47,7 +50,7 @@ class Stage:
     """Consecutive steps on one kind of hardware.
 
     `gpus` GPUs a worker where the cluster has any; such a stage runs on CPUs where it has none. `batch` records are
-    handed to a step at once, cut inside the unit.
+    handed to a step at once, cut inside the unit. `at_once`: units in it at most, for a stage that waits for others.
     """
 
     name: str
@@ -55,6 +58,26 @@ class Stage:
     batch: int = 64
     cpus: float = 1
     gpus: float = 0
+    at_once: int | None = None
+
+
+class AskingStep(Step, Protocol):
+    """A step whose records each become one request to a language model."""
+
+    def requests(self, records: list[Record]) -> list[Request]:
+        """What the step asks about each record."""
+
+    def expected_tokens(self, records: list[Record]) -> list[float]:
+        """How long each answer may be expected to be."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who answers a step's requests. `per_input`: requests that an input makes, at most."""
+
+    step: AskingStep
+    settings: OpenAiLlm
+    per_input: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,7 @@ class Dag:
 
     `models` maps each model that decides bytes to its file, files or folder; `packages` are those, beside the ones that
     every build needs, whose versions do. `fetches`: a step asks hosts of the internet, which is limited cluster-wide.
+    `asks`: the first step of a stage asks a language model.
     """
 
     name: str
@@ -73,6 +97,7 @@ class Dag:
     models: Mapping[str, Path | tuple[Path, ...]] | None = None
     packages: tuple[str, ...] = ()
     fetches: bool = False
+    asks: Asking | None = None
 
     def __post_init__(self) -> None:
         check_columns(self)
@@ -80,6 +105,11 @@ class Dag:
     @property
     def steps(self) -> list[Step]:
         return [step for stage in self.stages for step in stage.steps]
+
+    @property
+    def before_asking(self) -> tuple[Stage, ...]:
+        """The stages whose records the asking step is handed."""
+        return tuple(takewhile(lambda stage: not self.asks or stage.steps[0] is not self.asks.step, self.stages))
 
     def done_with(self, index: int) -> list[str]:
         """The columns for later steps only ("_…") that nothing after stage `index` reads: prepared pixels, say."""
@@ -120,6 +150,8 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
             raise ColumnError(f"two steps are named {step.name!r}: reasons are counted by step")
         names.add(step.name)
         columns.update(step.adds)
+    if dag.asks and len(dag.before_asking) == len(dag.stages):
+        raise ColumnError(f"step {dag.asks.step.name!r} asks, but is not the first of its stage")
     for member in dag.layout.members:
         for name in (member.column, member.extension_from):
             if name and name not in columns:

@@ -28,16 +28,19 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one stage runs. `workers` is the size of its pool; None means tasks, as many as there are CPUs."""
+    """Where one stage runs. `workers` is the size of its pool; None means tasks, as many as there are CPUs, or
+    `at_once`."""
 
     cpus: float
     gpus: float
     workers: int | None
     note: str = ""
+    at_once: int | None = None
 
     def __str__(self) -> str:
         if self.workers is None:
-            what = f"tasks of {self.cpus:g} CPU{'s' * (self.cpus != 1)}"
+            most = f"{self.at_once} tasks at most, each" if self.at_once else "tasks"
+            what = f"{most} of {self.cpus:g} CPU{'s' * (self.cpus != 1)}"
         else:
             what = f"{self.workers} worker{'s' * (self.workers != 1)} of {self.gpus:g} GPU"
         return f"{what}{self.note}"
@@ -59,7 +62,7 @@ def place(stages: Sequence[Stage], cluster: Cluster) -> list[Placement]:
     for stage in stages:
         cpus = min(stage.cpus, cluster.cpus)
         if not stage.gpus:
-            placements.append(Placement(cpus, 0, None))
+            placements.append(Placement(cpus, 0, None, at_once=stage.at_once))
         elif not cluster.gpus:
             placements.append(Placement(cpus, 0, None, " (a GPU stage: there is none)"))
         elif not whole:  # as many stages on each GPU as it takes; any order of starting finds room

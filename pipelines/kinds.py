@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.dag import Dag
-from schemas.recipe import GritRecipe, LlavaPretrainRecipe, Recipe
+from schemas.recipe import GritRecipe, LlavaPretrainRecipe, LlavaRecipe, Recipe
 
 
 def make_dag(recipe: Recipe) -> Dag:
@@ -16,6 +16,10 @@ def make_dag(recipe: Recipe) -> Dag:
         from pipelines.llava import llava_pretrain
 
         return llava_pretrain(recipe)
+    if isinstance(recipe, LlavaRecipe):
+        from pipelines.llava import llava
+
+        return llava(recipe)
     from pipelines.pairs import pairs
 
     return pairs(recipe)

@@ -12,6 +12,7 @@ from rich.tree import Tree
 from builders.shards.dataset import read_claim
 from builders.shards.store import Store
 from pipelines.dag import Dag
+from pipelines.estimate import render_estimate
 from pipelines.hardware import place, this_machine
 from pipelines.state import look, make_claim, refusal
 from schemas.manifest import Funnel
@@ -21,7 +22,10 @@ from schemas.recipe import Recipe
 def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
     """The plan as text: inputs, the DAG as a tree with hardware and columns, and what a run would do."""
     lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs", *render_facts(dag)]
-    lines += ["", _text(_tree(dag)), _work(recipe, dag, out)]
+    lines += ["", _text(_tree(dag))]
+    if dag.asks:
+        lines += [*render_estimate(dag, dag.asks, out), ""]
+    lines.append(_work(recipe, dag, out))
     return "\n".join(lines)
 
 
@@ -95,7 +99,20 @@ def render_funnel(manifest: Mapping[str, Any]) -> str:
     if told["records"] != told["inputs"]:
         lines += _funnel_lines("records", Funnel.from_json(told["records"]))
     tallies = ", ".join(f"{name} {count:,}" for name, count in manifest["tallies"].items())
-    return "\n".join([*lines, f"counted: {tallies}"] if tallies else lines)
+    lines += [f"counted: {tallies}"] if tallies else []
+    return "\n".join([*lines, *_money(manifest["llm"])] if manifest.get("llm") else lines)
+
+
+def _money(told: Mapping[str, Any]) -> list[str]:
+    """Who was asked, and what it came to."""
+    last, tokens = told["last_run"], f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out"
+    unpriced = f", {told['unpriced']:,} answers at unknown cost" if told["unpriced"] else ""
+    return [
+        f"{told['model']}: {told['requests']:,} requests, {told['answers']:,} answers, {tokens}, "
+        f"${told['usd']:,.4f}{unpriced}",
+        f"  last run: {last['asked']:,} requests, ${last['usd']:,.4f}; {last['from_ledger']:,} answers were in the "
+        f"ledger, ${last['saved_usd']:,.4f} saved",
+    ]
 
 
 def _funnel_lines(name: str, funnel: Funnel) -> list[str]:

@@ -17,12 +17,20 @@ _LINE_EVERY_S = 10.0
 
 
 class Display:
-    """Shows what `read` counts until the block ends. Units and inputs of earlier runs are counted in `start`."""
+    """Shows what `read` counts until the block ends. Units and inputs of earlier runs are counted in `start`.
+
+    `calls`: requests to a language model that this run may make.
+    """
 
     def __init__(
-        self, read: Callable[[], Mapping[str, float]], units: int, inputs: int, start: Mapping[str, float]
+        self,
+        read: Callable[[], Mapping[str, float]],
+        units: int,
+        inputs: int,
+        start: Mapping[str, float],
+        calls: int = 0,
     ) -> None:
-        self._read, self._units, self._inputs, self._start = read, units, inputs, dict(start)
+        self._read, self._units, self._inputs, self._start, self._calls = read, units, inputs, dict(start), calls
         self._console = Console(stderr=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -56,7 +64,8 @@ class Display:
         left = (self._inputs - counts["inputs"]) / speed if speed else float("inf")
         told = " ".join(f"{name} {int(counts[name]):,}" for name in ("kept", "rejected", "failed"))
         ends = f"{left:,.0f} s left" if left != float("inf") else "starting"
-        return f"units {int(counts['units']):,}/{self._units:,}  {told}  {speed:,.0f} records/s  {ends}"
+        line = f"units {int(counts['units']):,}/{self._units:,}  {told}  {speed:,.0f} records/s  {ends}"
+        return f"{line}  {money}" if (money := spent(counts, self._calls)) else line
 
     def _lines(self) -> None:
         last = ""
@@ -73,14 +82,28 @@ class Display:
             BarColumn(),
             TextColumn("[green]{task.fields[kept]:,.0f} kept[/] [yellow]{task.fields[rejected]:,.0f} rejected[/]"),
             TextColumn("[red]{task.fields[failed]:,.0f} failed[/] {task.fields[speed]:,.0f} records/s"),
+            TextColumn("{task.fields[money]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task("", total=self._units, kept=0, rejected=0, failed=0, speed=0)
+            task = progress.add_task("", total=self._units, kept=0, rejected=0, failed=0, speed=0, money="")
             while not self._stop.wait(_EVERY_S):
                 counts = self._counts()
                 if counts:
                     speed = (counts["inputs"] - self._start["inputs"]) / (time.monotonic() - self._began)
                     told: Any = {name: counts[name] for name in ("kept", "rejected", "failed")}
+                    told["money"] = spent(counts, self._calls)
                     progress.update(task, completed=counts["units"], speed=speed, **told)
+
+
+def spent(counts: Mapping[str, float], calls: int) -> str:
+    """What this run has paid for answers, and what it will come to; "" before anything was asked."""
+    answers, usd = counts.get("answers", 0), counts.get("usd", 0)
+    if not answers:
+        return ""
+    left = max(0, calls - answers - counts.get("from_ledger", 0))
+    asked = f"{int(counts['asked']):,} asked"
+    if counts.get("unpriced"):
+        return f"{asked}, cost unknown"
+    return f"{asked}, ${usd:,.2f} of about ${usd + left * usd / answers:,.2f}"

@@ -8,22 +8,26 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import ray
 
+from builders.llm.request import Purpose
 from builders.shards.carry import candidates
 from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
 from builders.shards.finish import finish
 from builders.shards.store import Store
+from pipelines.asking import account, asked, key_of, note_ledger
+from pipelines.batch_pass import ask_in_batches
 from pipelines.dag import Dag
 from pipelines.hardware import Cluster
 from pipelines.progress import Display
 from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
-from pipelines.units import Handle, Job
+from pipelines.units import Handle, Job, ShardSink
 from pipelines.wave import WAVE, configure, run_wave
 from schemas.errors import BuildError
 from schemas.manifest import OUTCOMES, Funnel, UnitMarker, summed
@@ -48,8 +52,10 @@ def build(
         if manifest["name"] == recipe.name:
             print(f"{store}: nothing to do, all {len(state.done):,} units are committed", file=sys.stderr)
             return manifest
+    if dag.asks:
+        note_ledger(store, dag.asks.settings)
     try:
-        ray_seconds = run_units(dag, store, state, recipe.max_failed) if state.left else 0.0
+        ray_seconds, counted = run_units(dag, store, state, recipe.max_failed) if state.left else (0.0, {})
     except TooManyFailed:
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
     markers = sorted([*state.done, *(read_marker(store, unit) for unit in state.left)], key=lambda marker: marker.unit)
@@ -63,10 +69,27 @@ def build(
         "ray_start_seconds": round(ray_seconds, 3),
         "units_built": len(state.left),
     }
-    told = recipe.model_dump(mode="json")
-    manifest = finish(store, state.claim, markers, told, times, dag.source.facts(), [FETCHED] if dag.fetches else [])
+    manifest = finish(
+        store,
+        state.claim,
+        markers,
+        recipe.model_dump(mode="json"),
+        times,
+        dag.source.facts(),
+        exceptions(dag),
+        account(dag, store, state.claim.hash, counted),
+    )
     store.sweep()
     return manifest
+
+
+def exceptions(dag: Dag) -> list[str]:
+    """Why another build of the DAG may come to other bytes."""
+    told = [FETCHED] if dag.fetches else []
+    if dag.asks:
+        model = dag.asks.settings.model
+        told.append(f"{model} was asked: another build gets its answers from the same ledger, or other ones")
+    return told
 
 
 def _funnel(markers: Iterable[UnitMarker]) -> Funnel:
@@ -90,23 +113,43 @@ def _utc(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
 
 
-def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> float:
-    """Build and commit the units that are left. Returns the seconds that Ray took to start."""
+def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> tuple[float, Mapping[str, float]]:
+    """Build and commit the units that are left. Returns the seconds that Ray took to start, and what was counted."""
     began = time.monotonic()
+    if dag.asks:
+        key_of(dag.asks.settings)
     with ray_session() as cluster:
         took = time.monotonic() - began
         funnel = state.funnel
         start = {"units": float(len(state.done)), "inputs": float(funnel.total), "samples": 0.0}
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         watch = WatchActor.remote(state.inputs, max_failed, start)
-        name = uuid.uuid4().hex
         past = {} if dag.pack else candidates(retired(store), state.left, state.payloads)
-        job = Job(name, dag, state.claim.unit_sizes, state.payloads, store, past)
-        handle = Handle(ray.put(job), name, watch, HostsActor.remote() if dag.fetches else None)
-        with Display(lambda: ray.get(watch.read.remote(), timeout=5), len(state.claim.unit_sizes), state.inputs, start):
-            for first in range(0, len(state.left), WAVE):
-                run_wave(handle, dag, state.claim.unit_sizes, state.left[first : first + WAVE], cluster)
-        return took
+        job = Job(uuid.uuid4().hex, dag, state.claim.unit_sizes, state.payloads, store, past)
+        purpose = Purpose(state.claim.hash, uuid.uuid4().hex)
+        handle = Handle(ray.put(job), job.id, watch, HostsActor.remote() if dag.fetches else None)
+        if dag.asks and dag.asks.settings.kind == "openai_batch":
+            ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
+        with asked(dag, store, purpose) as llm:
+            handle = replace(handle, llm=llm)
+            with Display(_reader(watch, llm), len(state.claim.unit_sizes), state.inputs, start, _calls(dag, state)):
+                for first in range(0, len(state.left), WAVE):
+                    units = state.left[first : first + WAVE]
+                    run_wave(handle, dag.stages, state.claim.unit_sizes, units, cluster, ShardSink(handle))
+            return took, ray.get(llm.counted.remote()) if llm else {}
+
+
+def _reader(watch: ray.actor.ActorHandle, llm: ray.actor.ActorHandle | None) -> Callable[[], Mapping[str, float]]:
+    def read() -> Mapping[str, float]:
+        asked = [llm.counted.remote()] if llm else []
+        return {name: n for counts in ray.get([watch.read.remote(), *asked], timeout=5) for name, n in counts.items()}
+
+    return read
+
+
+def _calls(dag: Dag, state: State) -> int:
+    """Requests to a language model that the units left may make."""
+    return dag.asks.per_input * sum(state.claim.unit_sizes[unit] for unit in state.left) if dag.asks else 0
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from builders.shards.carry import Past, find, is_marked, mark, merge
 from builders.shards.store import Store
 from builders.shards.unit import commit_unit
 from builders.step import Services
+from pipelines.asking import ClusterAsks
 from pipelines.dag import Dag, check_columns
 from pipelines.services import ClusterCounters, ClusterHosts, TooManyFailed
 from pipelines.work import run_pack, run_steps, seconds_of
@@ -52,12 +53,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Handle:
-    """What travels with each task: where the job lies, who watches it, and who limits what is asked of hosts."""
+    """What travels with each task: where the job lies, who watches it, who limits what is asked of hosts, and who asks
+    the language model."""
 
     job: ray.ObjectRef
     id: str
     watch: ray.actor.ActorHandle
     hosts: ray.actor.ActorHandle | None = None
+    llm: ray.actor.ActorHandle | None = None
 
 
 _jobs: dict[str, Job] = {}
@@ -82,6 +85,7 @@ def run_stage(table: pa.Table, handle: Handle, index: int) -> pa.Table:
             ClusterCounters(handle.watch),
             "cuda" if ray.get_gpu_ids() else "cpu",
             ClusterHosts(handle.hosts) if handle.hosts else None,
+            ClusterAsks(handle.llm) if handle.llm else None,
         )
         for step in stage.steps:
             _set_up(step, services)
@@ -155,7 +159,7 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
     def write(self, blocks: Iterable[Block], ctx: Any) -> None:
         job = job_of(self._handle)
         for block in blocks:
-            unit = _unit_of(block)
+            unit = unit_of(block)
             packed = run_pack(block, job.dag.pack) if job.dag.pack else None
             seconds = seconds_of(block)
             if is_marked(block):
@@ -169,7 +173,8 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
                 raise TooManyFailed("too many records failed")
 
 
-def _unit_of(block: pa.Table) -> int:
+def unit_of(block: pa.Table) -> int:
+    """The number of the unit that a block is. Raises BuildError where it does not tell."""
     if rows.UNIT not in block.column_names or not block.num_rows:
         raise BuildError("a block reached the sink without its unit's number: a bug of the engine")
     return int(pc.min(block[rows.UNIT]).as_py())

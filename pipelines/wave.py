@@ -8,27 +8,40 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 from ray.data._internal.execution import streaming_executor_state
+from ray.data.datasource import Datasink
 
-from pipelines.dag import Dag
+from pipelines.dag import Stage
 from pipelines.hardware import Cluster, place
-from pipelines.units import Handle, ShardSink, StageWorker, UnitSource, run_stage
+from pipelines.units import Handle, StageWorker, UnitSource, run_stage
 from schemas.errors import BuildError, UserError
 
 WAVE = 10_000
 """Units in one Ray Data job: each costs the driver about 1.3 ms before the first block."""
 
 
-def run_wave(handle: Handle, dag: Dag, sizes: Sequence[int], units: Sequence[int], cluster: Cluster) -> None:
-    """Build and commit `units`; raises the first UserError or BuildError of a worker."""
+def run_wave(
+    handle: Handle,
+    stages: Sequence[Stage],
+    sizes: Sequence[int],
+    units: Sequence[int],
+    cluster: Cluster,
+    sink: Datasink[None],
+) -> None:
+    """Run `units` through the stages, all of the DAG or its first, into `sink`. Raises a worker's error of ours."""
     starts = [0, *accumulate(sizes)]
     data = ray.data.read_datasource(UnitSource(handle, starts, sizes, units), override_num_blocks=len(units))
-    for index, placement in enumerate(place(dag.stages, cluster)):
+    for index, placement in enumerate(place(stages, cluster)):
         if placement.workers is None:
             work = functools.partial(run_stage, handle=handle, index=index)
             data = data.map_batches(
-                work, batch_size=None, batch_format="pyarrow", zero_copy_batch=True, num_cpus=placement.cpus
+                work,
+                batch_size=None,
+                batch_format="pyarrow",
+                zero_copy_batch=True,
+                num_cpus=placement.cpus,
+                compute=TaskPoolStrategy(placement.at_once and min(placement.at_once, len(units))),
             )
         else:
             # `map_batches` itself wants a batch size beside GPUs; here the stage cuts its batches, inside the unit.
@@ -43,7 +56,7 @@ def run_wave(handle: Handle, dag: Dag, sizes: Sequence[int], units: Sequence[int
                 compute=ActorPoolStrategy(size=placement.workers),
             )
     try:
-        data.write_datasink(ShardSink(handle))
+        data.write_datasink(sink)
     except Exception as error:
         cause = _ours(error)
         if cause is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -118,6 +119,14 @@ class Build:
         self._process.kill()
         self._process.wait(timeout=30)
         wait_for(lambda: all("Agent" in title(pid) for pid in self.descendants()), 60, "a killed driver's workers")
+
+    def kill_all(self) -> None:
+        """kill -9 of the driver and of all that it has started, at once: what a machine does that loses power."""
+        for pid in (self._process.pid, *self.descendants()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(timeout=30)
+        wait_for(lambda: not self.descendants(), 60, "the end of all that was killed")
 
     def interrupt(self) -> None:
         """Ctrl-C: the terminal sends SIGINT to the whole process group."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from builders.shards.unit import Layout, Member
-from pipelines.dag import ColumnError, Dag, Stage, check_columns
+from pipelines.dag import Asking, ColumnError, Dag, Stage, check_columns
+from schemas.llm import OpenAiLlm
 from tests.pipelines.toys import Grouped, Numbers, Toy, dag
 
 
@@ -139,3 +140,52 @@ def test_columns_for_later_steps_only_are_let_go_once_the_last_of_these_has_read
         ["_pixels", "_tokens", "_last"],
         ["_pixels", "_tokens", "_sum", "_last"],
     ]
+
+
+# ---- a step that asks a language model -------------------------------------------------------------------------------
+
+
+def asking(name: str = "ask") -> Any:
+    """Nothing is asked here, so any step will do."""
+    return step(name, ("key",), answer=pa.string())
+
+
+MODEL = OpenAiLlm(model="mill-1")
+
+
+def test_given_a_stage_that_asks_then_the_stages_before_it_are_what_its_records_go_through() -> None:
+    ask = asking()
+    before, other = Stage("a", (step("one"), step("two"))), Stage("b", (step("three"),))
+    asks, after = Stage("c", (ask, step("four", ("answer",)))), Stage("d", (step("five", ("answer",)),))
+
+    assert dag(before, other, asks, after, asks=Asking(ask, MODEL)).before_asking == (before, other)
+    assert dag(asks, after, asks=Asking(ask, MODEL)).before_asking == ()
+
+
+def test_given_nobody_who_asks_then_all_stages_are_before() -> None:
+    stages = (Stage("a", (step("one"),)), Stage("b", (step("two"),)))
+
+    assert dag(*stages).before_asking == stages
+
+
+def test_given_an_asking_step_that_is_not_the_first_of_its_stage_then_it_is_refused() -> None:
+    ask = asking()
+
+    with pytest.raises(ColumnError, match=r"step 'ask' asks, but is not the first of its stage"):
+        dag(Stage("a", (step("one"), ask)), asks=Asking(ask, MODEL))
+
+
+def test_given_an_asking_step_that_is_in_no_stage_then_it_is_refused() -> None:
+    with pytest.raises(ColumnError, match=r"step 'ask' asks, but is not the first of its stage"):
+        dag(Stage("a", (step("one"),)), asks=Asking(asking(), MODEL))
+    with pytest.raises(ColumnError, match=r"step 'ask' asks, but is not the first of its stage"):
+        dag(asks=Asking(asking(), MODEL))
+
+
+def test_given_an_equal_step_in_a_stage_then_it_is_not_the_one_that_asks() -> None:
+    ask = asking()
+    other = replace(ask)
+    assert other == ask
+
+    with pytest.raises(ColumnError, match=r"'ask' asks"):
+        dag(Stage("a", (other,)), asks=Asking(ask, MODEL))

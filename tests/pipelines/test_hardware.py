@@ -72,6 +72,22 @@ def test_placements_tell_themselves_in_words() -> None:
     assert texts == ["tasks of 1 CPU", "2 workers of 0.5 GPU"]
 
 
+def test_given_a_stage_that_waits_for_others_then_it_may_say_how_many_tasks_it_is_at_most() -> None:
+    waits = Stage("ask", (), cpus=0, at_once=3)
+
+    (first, placement) = place([Stage("a", ()), waits], Cluster(2, 0))
+
+    assert first.at_once is None
+    assert placement == Placement(0, 0, None, at_once=3)
+    assert str(placement) == "3 tasks at most, each of 0 CPUs"
+
+
+def test_given_a_bound_on_tasks_then_the_cluster_does_not_change_it() -> None:
+    found = [place([Stage("ask", (), at_once=5)], Cluster(cpus, gpus)) for cpus in (1, 64) for gpus in (0, 8)]
+
+    assert found == [[Placement(1, 0, None, at_once=5)]] * 4
+
+
 def test_this_machine_has_a_cpu_and_no_gpu_that_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert this_machine().cpus >= 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

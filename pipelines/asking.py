@@ -1,0 +1,165 @@
+"""The one place of a build that asks the language model, a Ray actor: limits, budget and ledger hold for a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import ray
+
+from builders.llm.asker import Asker
+from builders.llm.ledger import LEDGER_NOTE, Ledger
+from builders.llm.outcomes import Sent
+from builders.llm.request import Entry, Purpose, Request
+from builders.shards.store import Store
+from pipelines.dag import Dag
+from schemas.errors import BuildError, UserError
+from schemas.llm import OpenAiLlm
+
+if TYPE_CHECKING:
+    from builders.llm.client import Client
+
+COUNTED = ("asked", "answers", "unpriced", "usd", "from_ledger", "saved_usd")
+"""What the actor counts in its run: attempts, those answered, those at unknown cost, the cost of the others; answers
+found in the ledger, and their cost."""
+_NEEDS_KEY = "api.openai.com"
+
+
+class AskingWorker:
+    """The actor. The key is handed over by a call, since what an actor starts with is kept by the cluster."""
+
+    def __init__(self, settings: OpenAiLlm, ledger: Store, purpose: Purpose) -> None:
+        self._settings, self._ledger, self._purpose = settings, ledger, purpose
+        self._counted: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+        self._key = os.environ.get(settings.api_key_env, "").strip() or None
+        self._lock = asyncio.Lock()
+        self._asker: Asker | None = None
+        self._client: Client | None = None
+
+    async def open(self, key: str | None) -> None:
+        """Be ready to ask. Raises BuildError where the ledger cannot be read."""
+        self._key = key or self._key
+        await self._ready()
+
+    async def ask(self, requests: Sequence[Request]) -> list[Entry]:
+        """See builders.step.Asks."""
+        asker = await self._ready()  # an actor that was started again has to begin anew
+        return await asker.ask(requests)
+
+    async def counted(self) -> dict[str, float]:
+        """COUNTED, so far."""
+        return dict(self._counted)
+
+    async def close(self) -> None:
+        """What is in flight is waited for and sealed."""
+        if self._asker:
+            await self._asker.close()
+        if self._client:
+            await self._client.close()
+
+    async def _ready(self) -> Asker:
+        async with self._lock:
+            if self._asker is None:
+                ledger = Ledger(self._ledger)
+                await asyncio.to_thread(ledger.refresh)
+                settings = self._settings
+                if settings.kind == "openai":
+                    from builders.llm.client import Client  # a second of imports, for this actor alone
+
+                    self._client = Client(settings.base_url, self._key, settings.timeout, settings.concurrency)
+                send = self._client.send if self._client else _not_asked
+                self._asker = Asker(send, ledger, settings, self._purpose, self._counted.update)
+        return self._asker
+
+
+async def _not_asked(request: Request) -> Sent:
+    """Where the Batch API has been asked before the build."""
+    return Sent("not_answered", detail=f"select outcome, detail from ledger where hash = '{request.hash}'")
+
+
+AskingActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)(AskingWorker)
+
+
+class ClusterAsks:
+    """The `Asks` service in a worker: hands its requests to the actor and waits."""
+
+    def __init__(self, actor: ray.actor.ActorHandle) -> None:
+        self._actor = actor
+
+    def ask(self, requests: Sequence[Request]) -> list[Entry]:
+        entries: list[Entry] = _got(self._actor.ask.remote(list(requests)))
+        return entries
+
+
+def key_of(settings: OpenAiLlm) -> str | None:
+    """The key, from the environment alone. Raises UserError where it is not set and the endpoint surely wants it."""
+    key = os.environ.get(settings.api_key_env, "").strip()
+    named = settings.api_key_env != type(settings).model_fields["api_key_env"].default
+    if not key and (named or urlsplit(settings.base_url).hostname == _NEEDS_KEY):
+        raise UserError(
+            f"llm.api_key_env: the variable {settings.api_key_env} is not set; export {settings.api_key_env}=… where "
+            "this command runs (on a cluster: on the head node, not in the job's metadata)"
+        )
+    return key or None
+
+
+def ledger_store(store: Store, settings: OpenAiLlm) -> Store:
+    """Where a build into `store` keeps its answers."""
+    return Store(settings.ledger or store.root / "ledger")
+
+
+def note_ledger(store: Store, settings: OpenAiLlm) -> None:
+    """So that `query` finds the ledger, wherever it lies."""
+    if settings.ledger:
+        store.put_bytes(LEDGER_NOTE, json.dumps({"at": str(ledger_store(store, settings))}).encode())
+    else:
+        store.delete(LEDGER_NOTE)
+
+
+@contextmanager
+def asked(dag: Dag, store: Store, purpose: Purpose) -> Iterator[ray.actor.ActorHandle | None]:
+    """The actor, where the DAG asks anybody. At the end, however it comes, what is in flight is waited for."""
+    if dag.asks is None:
+        yield None
+        return
+    settings = dag.asks.settings
+    actor = AskingActor.options(max_concurrency=10_000).remote(settings, ledger_store(store, settings), purpose)
+    _got(actor.open.remote(key_of(settings)))
+    try:
+        yield actor
+    finally:
+        with suppress(ray.exceptions.RayActorError):
+            closing = actor.close.remote()
+            if not ray.wait([closing], timeout=1)[0]:
+                print("waiting for the answers that are on their way", file=sys.stderr, flush=True)
+            _got(closing)
+
+
+def _got(called: ray.ObjectRef) -> Any:
+    """What an actor's method returned; its own error, without what Ray wraps around it."""
+    try:
+        return ray.get(called)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, BuildError | UserError):
+            raise type(error.cause)(str(error.cause).split("\n", 1)[0]) from None
+        raise
+
+
+def account(dag: Dag, store: Store, build: str, counted: Mapping[str, float]) -> dict[str, Any] | None:
+    """What the manifest says of the money: of this dataset in all runs, from the ledger, and of the last run."""
+    if dag.asks is None:
+        return None
+    settings = dag.asks.settings
+    ledger = Ledger(ledger_store(store, settings))
+    ledger.refresh()
+    told = {"kind": settings.kind, "provider": settings.provider, "model": settings.model}
+    last = {name: round(counted.get(name, 0), 6) for name in COUNTED}
+    return {**told, **asdict(ledger.totals(build)), "last_run": last}

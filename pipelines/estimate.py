@@ -1,0 +1,111 @@
+"""What a language model would be asked and cost, from the real prompts of some inputs: what `plan` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from builders import rows
+from builders.llm.ledger import Ledger
+from builders.llm.money import about_prompt, cost
+from builders.llm.request import Request
+from builders.shards.store import Store
+from builders.step import Services
+from pipelines.dag import Asking, Dag
+from pipelines.work import run_steps
+from schemas.llm import OpenAiLlm
+
+SAMPLED_UNITS = 8
+"""Places in the source, evenly spread, at which inputs are looked at."""
+AT_EACH = 16
+"""Inputs at each of them."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`sampled` inputs made `made` requests, of which `known` are in the ledger. Tokens are means of these requests."""
+
+    sampled: int
+    made: int
+    known: int
+    tokens_in: float
+    tokens_out: float
+
+
+class _Nobody:
+    def add(self, amounts: object) -> None:
+        """Nobody watches a plan."""
+
+
+def estimate(dag: Dag, asks: Asking, ledger: Ledger | None) -> Estimate:
+    """Run some inputs through the stages before the asking step, and make their requests."""
+    for stage in dag.before_asking:
+        for step in stage.steps:
+            step.setup(Services(_Nobody(), "cpu"))
+    sampled = 0
+    requests: list[Request] = []
+    answers: list[float] = []
+    for table in _some(dag):
+        sampled += table.num_rows
+        for stage in dag.before_asking:
+            table = run_steps(table, stage.steps, stage.batch)
+        records = table.filter(rows.live(table)).select(asks.step.reads).to_pylist()
+        requests += asks.step.requests(records)
+        answers += asks.step.expected_tokens(records)
+    known = ledger.find([request.hash for request in requests]) if ledger else {}
+    made = max(len(requests), 1)
+    return Estimate(
+        sampled,
+        len(requests),
+        sum(request.hash in known for request in requests),
+        sum(map(about_prompt, requests)) / made,
+        sum(answers) / made,
+    )
+
+
+def _some(dag: Dag) -> Iterator[pa.Table]:
+    total = sum(dag.source.unit_sizes)
+    places = min(SAMPLED_UNITS, -(-total // AT_EACH))
+    for place in range(places):
+        start = place * total // places
+        yield rows.begin(dag.source.read(start, min(AT_EACH, (place + 1) * total // places - start)), 0)
+
+
+def render_estimate(dag: Dag, asks: Asking, out: str | None) -> list[str]:
+    """The estimate as lines of a plan."""
+    settings = asks.settings
+    found = estimate(dag, asks, _ledger(settings, out))
+    calls = round(found.made / max(found.sampled, 1) * sum(dag.source.unit_sizes))
+    tokens_in, tokens_out = (round(calls * mean) for mean in (found.tokens_in, found.tokens_out))
+    batch = settings.kind == "openai_batch"
+    usd = cost(settings.price, tokens_in, tokens_out, 0, batch)
+    lines = {
+        "calls": f"{calls:,} ({found.sampled:,} inputs looked at would make {found.made:,})",
+        "tokens in": f"{tokens_in:,} (those inputs' real prompts, in words, numbers and signs)",
+        "tokens out": f"{tokens_out:,} (answers as long as those that the prompts show)",
+        "cost": f"${usd:,.2f} ({_told(settings, batch)}; nothing taken off for cached prompts)"
+        if usd is not None
+        else f"unknown: llm.prices has no price of {settings.model!r}",
+        "ledger": f"{found.known:,} of the {found.made:,} are answered in it already, and cost nothing",
+    }
+    limit = "" if settings.max_usd is None else f", stops at ${settings.max_usd:,.2f}"
+    head = f"llm: {settings.model} at {settings.base_url}, {settings.concurrency:,} requests in flight{limit}"
+    return [head, *(f"  {name:<10}  {told}" for name, told in lines.items())]
+
+
+def _ledger(settings: OpenAiLlm, out: str | None) -> Ledger | None:
+    where = settings.ledger or (f"{out}/ledger" if out else None)
+    if where is None:
+        return None
+    ledger = Ledger(Store(where))
+    ledger.refresh()
+    return ledger
+
+
+def _told(settings: OpenAiLlm, batch: bool) -> str:
+    price = settings.price
+    assert price is not None
+    share = f", {price.batch:.0%} of that as a batch" if batch else ""
+    return f"at ${price.input:g} in and ${price.output:g} out a million tokens{share}"
