@@ -24,6 +24,8 @@ demo: $(READY)
 	$(BIN)/gristmill query out/demo/pairs "$(TRUTH)"
 	$(BIN)/gristmill build recipes/demo/grit.yaml --out out/demo/grit
 	$(BIN)/gristmill show out/demo/grit --sheet out/demo/grit.png
+	$(BIN)/gristmill build recipes/demo/llava.yaml --out out/demo/llava
+	$(BIN)/gristmill show out/demo/llava --sheet out/demo/llava.png
 
 lint: $(READY)
 	$(BIN)/ruff check .
