@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,12 +158,8 @@ def test_a_second_build_over_the_same_ledger_asks_nobody_and_gives_the_same_byte
 def test_what_the_server_refuses_stops_the_build_and_is_told_in_its_words(
     asked: Asked, tmp_path: Path, change: str, told: str
 ) -> None:
-    with pytest.raises(BuildError, match="bad_request"):
+    with pytest.raises(BuildError, match="^llm: " + re.escape(told.replace("{model}", str(asked.model)))):
         mill(asked.recipe, tmp_path / "out", change, "llm.max_usd=null")
-
-    assert {detail for _, _, detail in table(tmp_path / "out", "rejects", "step", "reason", "detail")} == {
-        told.replace("{model}", str(asked.model))
-    }
 
 
 def test_an_address_without_its_path_is_fatal(asked: Asked, tmp_path: Path) -> None:

@@ -230,6 +230,33 @@ def test_a_fatal_answer_stops_everything_with_the_servers_sentence(tmp_path: Pat
     assert in_ledger(tmp_path, *done).keys() == set(done)  # what was paid for by then is kept
 
 
+def test_where_every_one_of_the_first_requests_is_refused_all_would_be(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: Sent("bad_request", 400, detail="400: no such model"))
+    with pytest.raises(BuildError, match="^llm: 400: no such model$"):
+        run(tmp_path, send, lambda asker: asker.ask([asking(str(n)) for n in range(200)]), concurrency=2)
+    assert module.REFUSED <= len(send.asked) <= module.REFUSED + 2
+
+
+def test_one_that_is_refused_among_good_ones_stops_nothing(tmp_path: Path) -> None:
+    def script(name: str, _: int) -> Sent:
+        if int(name) % 2:
+            return Sent("bad_request", 400, detail="400: no")
+        return good() if int(name) < 20 else Sent("refused_for_all", 403, detail="403: moderated", fatal=True)
+
+    entries = run(
+        tmp_path, Scripted(script), lambda a: a.ask([asking(str(n)) for n in range(24)]), retries=0, concurrency=1
+    )
+    assert sum(entry.answered for entry in entries) == 10
+
+
+def test_a_server_that_only_fails_is_not_told_as_absent(tmp_path: Path) -> None:
+    def script(name: str, number: int) -> Sent:
+        return Sent("server_error", 500, retry=True) if number == 1 else Sent("no_connection", retry=True)
+
+    [entry] = run(tmp_path, Scripted(script), lambda asker: asker.ask([asking("a")]), retries=1)
+    assert entry.outcome == "no_connection"
+
+
 def test_where_no_server_answers_at_all_the_build_stops(tmp_path: Path) -> None:
     send = Scripted(lambda *_: Sent("no_connection", detail="connection refused", retry=True))
     with pytest.raises(BuildError, match=r"llm\.base_url: no server answers there: connection refused"):
@@ -237,13 +264,13 @@ def test_where_no_server_answers_at_all_the_build_stops(tmp_path: Path) -> None:
 
 
 def test_money_is_never_passed_and_what_is_left_of_it_is_used(tmp_path: Path) -> None:
-    send = Scripted(lambda *_: good(), seconds=0.001)  # 4 dollars each, 20 or so at most
+    send = Scripted(lambda *_: good(), seconds=0.001)  # 4 dollars each, 100 or so at most
     names = [str(n) for n in range(100)]
-    with pytest.raises(BuildError, match=r"llm\.max_usd: (\d+\.\d+) of 60\.0 US dollars are spent"):
-        run(tmp_path, send, lambda a: a.ask([asking(n) for n in names]), prices=PRICE, max_usd=60, concurrency=50)
+    with pytest.raises(BuildError, match=r"llm\.max_usd: (\d+\.\d+) of 300\.0 US dollars are spent"):
+        run(tmp_path, send, lambda a: a.ask([asking(n) for n in names]), prices=PRICE, max_usd=300, concurrency=50)
 
     spent = Ledger(Store(tmp_path)).totals("build").usd
-    assert 35 < spent <= 60
+    assert 190 < spent <= 300
     assert spent == 4 * sum(send.asked.values())
 
 
