@@ -67,6 +67,7 @@ def test_answers_become_conversations_of_which_each_is_paid_once(tmp_path: Path,
         assert manifest["llm"]["last_run"] | {"usd": 0} == {
             "asked": asked,
             "answers": asked,
+            "unpriced": asked,
             "usd": 0,
             "from_ledger": 24 - asked,
             "saved_usd": 0,
