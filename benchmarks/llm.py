@@ -104,7 +104,7 @@ def _build(folder: Path, base: str, count: int, name: str) -> float:
     began = time.perf_counter()
     manifest = build(checked, make_dag(checked), Store(folder / name))
     took = time.perf_counter() - began
-    asked = manifest["llm"]["last_run"]["asked"]
+    asked = manifest["llm"]["last_run"]["requests"]
     if manifest["samples"] != count or asked > count:
         raise AssertionError(f"{count} inputs became {manifest['samples']} samples by {asked} requests")
     return took

@@ -153,13 +153,17 @@ def _got(called: ray.ObjectRef) -> Any:
         raise
 
 
-def account(dag: Dag, store: Store, build: str, counted: Mapping[str, float]) -> dict[str, Any] | None:
-    """What the manifest says of the money: of this dataset in all runs, from the ledger, and of the last run."""
+def account(dag: Dag, store: Store, purpose: Purpose, counted: Mapping[str, float]) -> dict[str, Any] | None:
+    """What the manifest says of the money: of this dataset in all runs, and of the last run, both from the ledger.
+
+    `counted`: what the last run found there, as the actor counted it.
+    """
     if dag.asks is None:
         return None
     settings = dag.asks.settings
     ledger = Ledger(ledger_store(store, settings))
     ledger.refresh()
     told = {"kind": settings.kind, "provider": settings.provider, "model": settings.model}
-    last = {name: round(counted.get(name, 0), 6) for name in COUNTED}
-    return {**told, **asdict(ledger.totals(build)), "last_run": last}
+    found = {name: round(counted.get(name, 0), 6) for name in ("from_ledger", "saved_usd")}
+    last = {**asdict(ledger.totals(purpose.build, purpose.run)), **found}
+    return {**told, **asdict(ledger.totals(purpose.build)), "last_run": last}

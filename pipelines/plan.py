@@ -110,7 +110,7 @@ def _money(told: Mapping[str, Any]) -> list[str]:
     return [
         f"{told['model']}: {told['requests']:,} requests, {told['answers']:,} answers, {tokens}, "
         f"${told['usd']:,.4f}{unpriced}",
-        f"  last run: {last['asked']:,} requests, ${last['usd']:,.4f}; {last['from_ledger']:,} answers were in the "
+        f"  last run: {last['requests']:,} requests, ${last['usd']:,.4f}; {last['from_ledger']:,} answers were in the "
         f"ledger, ${last['saved_usd']:,.4f} saved",
     ]
 

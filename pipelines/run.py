@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -52,10 +52,11 @@ def build(
         if manifest["name"] == recipe.name:
             print(f"{store}: nothing to do, all {len(state.done):,} units are committed", file=sys.stderr)
             return manifest
+    purpose = Purpose(state.claim.hash, uuid.uuid4().hex)
     if dag.asks:
         note_ledger(store, dag.asks.settings)
     try:
-        ray_seconds, counted = run_units(dag, store, state, recipe.max_failed) if state.left else (0.0, {})
+        ran = run_units(dag, store, state, recipe.max_failed, purpose) if state.left else Ran()
     except TooManyFailed:
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
     markers = sorted([*state.done, *(read_marker(store, unit) for unit in state.left)], key=lambda marker: marker.unit)
@@ -66,7 +67,7 @@ def build(
         "started": _utc(started),
         "finished": _utc(time.time()),
         "seconds": round(time.time() - started, 3),
-        "ray_start_seconds": round(ray_seconds, 3),
+        "ray_start_seconds": round(ran.ray_seconds, 3),
         "units_built": len(state.left),
     }
     manifest = finish(
@@ -77,7 +78,7 @@ def build(
         times,
         dag.source.facts(),
         exceptions(dag),
-        account(dag, store, state.claim.hash, counted),
+        account(dag, store, purpose, ran.counted),
     )
     store.sweep()
     return manifest
@@ -113,8 +114,16 @@ def _utc(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
 
 
-def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> tuple[float, Mapping[str, float]]:
-    """Build and commit the units that are left. Returns the seconds that Ray took to start, and what was counted."""
+@dataclass(frozen=True)
+class Ran:
+    """What a run took and did: the seconds until Ray had started, and what was counted where a model was asked."""
+
+    ray_seconds: float = 0.0
+    counted: Mapping[str, float] = field(default_factory=dict)
+
+
+def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: Purpose) -> Ran:
+    """Build and commit the units that are left."""
     began = time.monotonic()
     if dag.asks:
         key_of(dag.asks.settings)
@@ -126,7 +135,6 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> tuple[
         watch = WatchActor.remote(state.inputs, max_failed, start)
         past = {} if dag.pack else candidates(retired(store), state.left, state.payloads)
         job = Job(uuid.uuid4().hex, dag, state.claim.unit_sizes, state.payloads, store, past)
-        purpose = Purpose(state.claim.hash, uuid.uuid4().hex)
         handle = Handle(ray.put(job), job.id, watch, HostsActor.remote() if dag.fetches else None)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
             ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
@@ -136,7 +144,7 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float) -> tuple[
                 for first in range(0, len(state.left), WAVE):
                     units = state.left[first : first + WAVE]
                     run_wave(handle, dag.stages, state.claim.unit_sizes, units, cluster, ShardSink(handle))
-            return took, ray.get(llm.counted.remote()) if llm else {}
+            return Ran(took, ray.get(llm.counted.remote()) if llm else {})
 
 
 def _reader(watch: ray.actor.ActorHandle, llm: ray.actor.ActorHandle | None) -> Callable[[], Mapping[str, float]]:

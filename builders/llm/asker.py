@@ -56,7 +56,7 @@ class Asker:
         self._send, self._ledger, self._settings, self._purpose, self._tell = send, ledger, settings, purpose, tell
         self._patience, self._seal_every = patience, seal_every
         self._places = asyncio.Semaphore(settings.concurrency)
-        self._limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
+        self._limits = Limits(settings.requests_per_minute, settings.tokens_per_minute, sleep=self._sleep)
         self._budget = Budget(settings.max_usd, ledger.totals(purpose.build).usd)
         self._pending: dict[str, asyncio.Future[Entry]] = {}
         self._unsealed: list[tuple[Entry, asyncio.Future[None] | None]] = []
@@ -85,21 +85,18 @@ class Asker:
             known = {}
         for entry in known.values():
             self._pending.pop(entry.hash).set_result(entry)
-            ours = entry.run == self._purpose.run  # a batch of this run has asked it
-            names = ("asked", "answers", "usd") if ours else ("from_ledger", "saved_usd")
-            self._tell(dict.fromkeys(names, 1) | {names[-1]: entry.usd or 0.0})
+            if entry.run != self._purpose.run:
+                self._tell({"from_ledger": 1, "saved_usd": entry.usd or 0.0})
         for request in [request for key, request in mine.items() if key not in known]:
             task = asyncio.create_task(self._answer(request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        ends = await asyncio.gather(*wanted.values(), return_exceptions=True)
-        if self._stopped:
-            raise self._stopped
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        entries = {key: future.result() for key, future in wanted.items()}
-        return [entries[request.hash] for request in requests]
+        if wanted:
+            await asyncio.wait(
+                set(wanted.values())
+            )  # not gather, which would cancel them with this call: others wait too
+        self._go_on()
+        return [wanted[request.hash].result() for request in requests]
 
     async def close(self) -> None:
         """Start nothing more, wait for what is in flight, seal it, and leave few files behind."""
@@ -162,10 +159,12 @@ class Asker:
         return self._refused >= REFUSED and not self._answered
 
     async def _sleep(self, seconds: float) -> None:
-        """Not longer than until the build stops."""
+        """Raises BuildError as soon as the build stops."""
         end = time.monotonic() + seconds
-        while not self._stopped and (left := end - time.monotonic()) > 0:
+        self._go_on()
+        while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, 0.5))
+            self._go_on()
 
     @asynccontextmanager
     async def _place(self, request: Request) -> AsyncIterator[float]:
@@ -184,7 +183,7 @@ class Asker:
             self._go_on()
             if self._budget.reserve(usd):
                 return
-            if not self._budget.held:
+            if not self._budget.flying:
                 self._stop(BuildError(self._spent(usd)))
             else:
                 self._settled.clear()

@@ -33,7 +33,7 @@ MERGED = 10_000
 LARGE = 64 << 20
 """Files of more bytes, unpacked, are not small whatever they hold: a merge has up to twice that in memory."""
 
-_COUNTED = ["id", "build", "outcome", "tokens_in", "tokens_out", "usd"]
+_COUNTED = ["id", "build", "run", "outcome", "tokens_in", "tokens_out", "usd"]
 
 Prefixes = npt.NDArray[np.uint64]
 T = TypeVar("T")
@@ -135,12 +135,16 @@ class Ledger:
         """How many small files are known; a merge makes one of them, or few."""
         return sum(file.is_small for file in self._known().values())
 
-    def totals(self, build: str) -> Totals:
-        """The sums over all entries of `build`, each id once, whoever wrote them. Reads all files, known or not."""
+    def totals(self, build: str, run: str | None = None) -> Totals:
+        """The sums over all entries of `build`, or of one `run` of it, each id once, whoever wrote them.
+
+        Reads all files, known or not.
+        """
 
         def of_build(name: str) -> pa.Table:
             table = segments.read(self._store, name, _COUNTED)
-            return table.filter(pc.equal(table["build"], build))
+            table = table.filter(pc.equal(table["build"], build))
+            return table if run is None else table.filter(pc.equal(table["run"], run))
 
         _, parts = self._read_all(set(), of_build)
         table = segments.once(pa.concat_tables([SCHEMA.empty_table().select(_COUNTED), *parts.values()]))

@@ -62,20 +62,23 @@ def most_tokens_out(body: Mapping[str, Any]) -> int:
 
 @dataclass
 class Budget:
-    """`max_usd` for everything together; None: no limit. `held` is reserved for what is on its way."""
+    """`max_usd` for everything together; None: no limit. `held` is reserved for the `flying` that are on their way."""
 
     max_usd: float | None
     spent: float = 0.0
     held: float = 0.0
+    flying: int = 0
 
     def reserve(self, usd: float) -> bool:
         """Set aside what the next request may cost; False where that might pass the limit."""
         if self.max_usd is not None and self.spent + self.held + usd > self.max_usd:
             return False
         self.held += usd
+        self.flying += 1
         return True
 
     def settle(self, reserved: float, usd: float) -> None:
         """What was reserved has come to cost `usd`."""
-        self.held = max(0.0, self.held - reserved)
+        self.flying -= 1
+        self.held = self.held - reserved if self.flying else 0.0
         self.spent += usd

@@ -103,7 +103,7 @@ def test_the_manifest_counts_what_the_server_counts(asked: Asked) -> None:
     told = asked.manifest["llm"]
     tokens_in, tokens_out, usd = _ledger(asked.out, "sum(tokens_in)", "sum(tokens_out)", "sum(usd)")[0]
 
-    assert told["requests"] == told["answers"] == told["last_run"]["asked"] == asked.requests
+    assert told["requests"] == told["answers"] == told["last_run"]["requests"] == asked.requests
     assert (told["tokens_in"], told["tokens_out"]) == (tokens_in, tokens_out)
     assert told["usd"] == pytest.approx(usd)
 
@@ -142,7 +142,7 @@ def test_a_second_build_over_the_same_ledger_asks_nobody_and_gives_the_same_byte
 
     again = mill(asked.recipe, out, f"llm.ledger={asked.out}/ledger", f"llm.base_url={_nobody()}")
 
-    assert (again["llm"]["last_run"]["asked"], again["llm"]["last_run"]["from_ledger"]) == (0, asked.requests)
+    assert (again["llm"]["last_run"]["requests"], again["llm"]["last_run"]["from_ledger"]) == (0, asked.requests)
     assert asked.server.asked == before
     assert data_files(out) == data_files(asked.out)
 

@@ -64,8 +64,8 @@ def test_all_units_are_asked_in_one_batch_before_the_build(tmp_path: Path, out: 
     asked = len(next(iter(site.batches.values())).requests)
     assert manifest["samples"] == 24
     assert manifest["llm"]["usd"] == pytest.approx(asked * (100 * 10 + 10 * 30) / 1e6 / 2)
-    assert manifest["llm"]["last_run"]["asked"] == asked
-    assert again["llm"]["last_run"]["asked"] == 0
+    assert manifest["llm"]["last_run"]["requests"] == asked
+    assert again["llm"]["last_run"]["requests"] == 0
     assert not list((out / "ledger/batches").rglob("*.gz")), "what was asked is not kept twice"
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -80,7 +81,9 @@ def run(
         ledger = Ledger(Store(folder))
         ledger.refresh()
         chosen = OpenAiLlm(model="m", parameters={"max_tokens": 5}, **fields)
-        asker = Asker(send, ledger, chosen, Purpose("build", "run"), told or Counted(), patience=0.05, seal_every=0.002)
+        asker = Asker(
+            send, ledger, chosen, Purpose("build", uuid4().hex), told or Counted(), patience=0.05, seal_every=0.002
+        )
         try:
             return await use(asker)
         finally:
@@ -106,12 +109,12 @@ def test_each_request_gets_its_answer_in_order(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_in_the_ledger_before_anybody_has_it(tmp_path: Path) -> None:
-    async def use(asker: Asker) -> list[str]:
+    async def use(asker: Asker) -> str:
         [entry] = await asker.ask([asking("a")])
         assert in_ledger(tmp_path, "a")["a"] == entry
-        return [entry.build, entry.run]
+        return entry.build
 
-    assert run(tmp_path, Scripted(lambda *_: good()), use) == ["build", "run"]
+    assert run(tmp_path, Scripted(lambda *_: good()), use) == "build"
 
 
 def test_what_the_ledger_holds_is_not_asked_again(tmp_path: Path) -> None:
@@ -229,6 +232,32 @@ def test_a_fatal_answer_stops_everything_with_the_servers_sentence(tmp_path: Pat
     assert len(send.asked) < 20
     done = [name for name in send.asked if name != "3"]
     assert in_ledger(tmp_path, *done).keys() == set(done)  # what was paid for by then is kept
+
+
+def test_whoever_waits_for_a_busy_server_hears_at_once_that_the_build_stops(tmp_path: Path) -> None:
+    def script(name: str, _: int) -> Sent:
+        if name == "a":
+            return Sent("rate_limited", 429, retry=True, after=250.0)
+        return Sent("refused_for_all", 401, detail="401: no", fatal=True)
+
+    send = Scripted(script, seconds=0.001)
+    with pytest.raises(BuildError, match="^llm: 401: no$"):  # the test's own limit of time is the proof
+        run(tmp_path, send, lambda asker: asker.ask([asking(n) for n in "abcdef"]), concurrency=2)
+
+
+def test_a_call_that_is_given_up_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: good(), seconds=0.02)
+
+    async def use(asker: Asker) -> str | None:
+        given_up = asyncio.create_task(asker.ask([asking("a"), asking("b")]))
+        other = asyncio.create_task(asker.ask([asking("a")]))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        [entry] = await other
+        return entry.text
+
+    assert run(tmp_path, send, use) == "yes"
+    assert in_ledger(tmp_path, "a", "b").keys() == {"a", "b"}
 
 
 def test_where_every_one_of_the_first_requests_is_refused_all_would_be(tmp_path: Path) -> None:
