@@ -11,8 +11,9 @@ import datetime
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from builders.llm.ledger import Ledger
 from builders.llm.limits import Limits
@@ -78,30 +79,38 @@ class Asker:
         mine = {r.hash: r for r in requests if r.hash not in self._pending}
         self._pending |= {key: loop.create_future() for key in mine}
         wanted = {r.hash: self._pending[r.hash] for r in requests}
+        if mine:
+            self._start(self._begin(mine))
+        if wanted:  # not gather, which would cancel the futures with this call: others may wait for them
+            await asyncio.wait(set(wanted.values()))
+        self._go_on()
+        return [wanted[request.hash].result() for request in requests]
+
+    async def _begin(self, requests: Mapping[str, Request]) -> None:
+        """Answer from the ledger what is in it, and start to ask the rest."""
+        known: dict[str, Entry] = {}
         try:
-            known = await asyncio.to_thread(self._ledger.find, list(mine)) if mine else {}
+            known = await asyncio.to_thread(self._ledger.find, list(requests))
         except BuildError as error:
             self._stop(error)
-            known = {}
         for entry in known.values():
             self._pending.pop(entry.hash).set_result(entry)
             if entry.run != self._purpose.run:
                 self._tell({"from_ledger": 1, "saved_usd": entry.usd or 0.0})
-        for request in [request for key, request in mine.items() if key not in known]:
-            task = asyncio.create_task(self._answer(request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        if wanted:
-            await asyncio.wait(
-                set(wanted.values())
-            )  # not gather, which would cancel them with this call: others wait too
-        self._go_on()
-        return [wanted[request.hash].result() for request in requests]
+        for key, request in requests.items():
+            if key not in known:
+                self._start(self._answer(request))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task of its own, which goes on to its end whatever becomes of who asked."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Start nothing more, wait for what is in flight, seal it, and leave few files behind."""
         self._stop(BuildError("the build has ended"))
-        if self._tasks:
+        while self._tasks:
             await asyncio.wait(self._tasks)
         self._closing = True
         self._news.set()
