@@ -28,6 +28,7 @@ from builders.step import Step
 from builders.uri import local_path
 from pipelines.dag import Asking, Dag, Stage
 from pipelines.pairs import CAPTION_MAX, open_disk
+from schemas.errors import UserError
 from schemas.llm import OpenAiLlm
 from schemas.recipe import LlavaPretrainRecipe, LlavaRecipe
 from schemas.sources import ScenesSource
@@ -35,7 +36,7 @@ from schemas.sources import ScenesSource
 _WHOLE_UNIT = 100_000
 """Records handed to the asking step at once: all of a unit, so that as many as may be are in flight."""
 _MEMBERS = (Member("image", extension_from="format"), Member("json", "json"))
-_COUNTED = ("captions_broken", "captions_dropped", "boxes_invalid", "boxes_crowd")
+_COUNTED = ("captions_dropped", "boxes_invalid", "boxes_crowd")
 
 
 def llava(recipe: LlavaRecipe) -> Dag:
@@ -56,8 +57,12 @@ def llava(recipe: LlavaRecipe) -> Dag:
         ),
     )
     scalars = [name for name, kind in source.columns.items() if rows.is_scalar(name, kind)]
-    told = ["response", "model", *(name for name in scalars if name not in ("key", "captions_broken"))]
-    checked = CheckTurns(rules(recipe.quality.max_chars, recipe.quality.reject), recipe.seed)
+    told = ["response", "model", *(name for name in scalars if name != "key")]
+    try:
+        judged = rules(recipe.quality.max_chars, recipe.quality.reject, recipe.quality.without)
+    except ValueError as error:
+        raise UserError(f"quality.without: {error}") from None
+    checked = CheckTurns(judged, recipe.seed)
     if isinstance(recipe.llm, OpenAiLlm):
         llm = recipe.llm
         prompts = load_prompts(local_path(recipe.prompts_dir, "prompts_dir") if recipe.prompts_dir else OURS, wanted)
@@ -78,7 +83,7 @@ def llava(recipe: LlavaRecipe) -> Dag:
         name=recipe.name or "llava",
         source=source,
         stages=tuple(stages),
-        layout=Layout(_MEMBERS, tallies=_COUNTED if captions == "_captions" else _COUNTED[1:]),
+        layout=Layout(_MEMBERS, tallies=_COUNTED),
         models=models,
         asks=asks,
     )

@@ -159,6 +159,7 @@ class Quality(Fields):
     reject: dict[str, str] = Field(
         default_factory=dict, description="further reasons, each with a regular expression that no text may match"
     )
+    without: list[str] = Field(default_factory=list, description="reasons of that list that shall not hold")
 
     @field_validator("reject")
     @classmethod
@@ -185,6 +186,15 @@ class LlavaRecipe(_Recipe):
     prompts_dir: str | None = location(None, description="prompts in LLaVA's layout; ours where not given")
     caption_max_chars: int = Field(1000, ge=1, description="longer captions are left out of the context")
     quality: Quality = Quality()
+
+    @model_validator(mode="after")
+    def _somebody_is_asked(self) -> LlavaRecipe:
+        if isinstance(self.llm, TemplateLlm):
+            if self.prompts_dir is not None:
+                raise ValueError("prompts_dir: llm.kind template asks no model, so it has no prompts")
+            if not self.weights.conversation + self.weights.detail:
+                raise ValueError("weights: llm.kind template composes conversation and detail alone; both are 0")
+        return self
 
 
 Recipe = GritRecipe | PairsRecipe | LlavaPretrainRecipe | LlavaRecipe

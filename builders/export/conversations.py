@@ -1,7 +1,7 @@
 """Conversations about images in the files that trainers read: LLaVA's JSON list, or JSON lines of chat messages.
 
 LLaVA: `DIR/llava.json`, a list of {id, image, conversations} (its `--data_path`), and `DIR/images/` (`--image_folder`).
-Chat: `DIR/chat.jsonl`, a line {messages, images} each, and `DIR/images/`.
+Chat: `DIR/chat.jsonl`, a line {messages, images} each, and `DIR/images/`. Samples of one photo share its file.
 """
 
 from __future__ import annotations
@@ -42,11 +42,16 @@ def export(store: Store, shape: Shape, folder: Path) -> int:
 
 
 def _items(store: Store, shape: Shape, images: Path) -> Iterator[dict[str, Any]]:
+    last: tuple[str, bytes] | None = None
     for sample in samples(store):
         told = _told(store, sample)
         (extension,) = sample.parts.keys() - {"json", "txt"}
-        name = f"{sample.key}.{extension}"
-        (images / name).write_bytes(sample.parts[extension])
+        name, image = f"{sample.parent}.{extension}", sample.parts[extension]
+        if last and last[0] == name and last[1] != image:
+            name = f"{sample.key}.{extension}"
+        if last != (name, image):  # the responses to one photo stand side by side, and share its file
+            (images / name).write_bytes(image)
+            last = name, image
         if shape == "llava":
             yield {"id": told["id"], "image": name, "conversations": told["conversations"]}
         else:

@@ -15,9 +15,10 @@ from schemas.errors import BuildError
 
 @dataclass(frozen=True)
 class Sample:
-    """`parts`: the members' bytes by extension."""
+    """`parts`: the members' bytes by extension. `parent`: the key of the input that it came from."""
 
     key: str
+    parent: str
     parts: dict[str, bytes]
 
 
@@ -28,11 +29,11 @@ def samples(store: Store) -> Iterator[Sample]:
         if marker.shard is None:
             continue
         with store.open(marker.index.path) as file:
-            rows = pq.read_table(file, columns=["key", "members"]).to_pylist()
+            rows = pq.read_table(file, columns=["key", "parent", "members"]).to_pylist()
         with store.open(marker.shard.path) as tar:
             for row in rows:
                 parts = read_members(tar, row["key"], row["members"])
                 for member, data in zip(row["members"], parts.values(), strict=True):
                     if len(data) < member["size"]:
                         raise BuildError(f"{store}/{marker.shard.path}: ends before {member['name']}; run verify")
-                yield Sample(row["key"], parts)
+                yield Sample(row["key"], row["parent"], parts)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from builders.instruct.context import Box, Context
+from builders.instruct.context import context_of
 from builders.instruct.parse import Kind
 from builders.instruct.prompting import Prompts
 from builders.llm.request import Entry, Request
@@ -58,17 +58,6 @@ class AskModel:
         context = str(context_of(record, self.boxes[record["response"]]))
         messages = self.prompts.messages(record["response"], context)
         return {"model": self.model, "messages": messages, **self.parameters}
-
-
-def context_of(record: Record, boxes: bool) -> Context:
-    """The image as `_told` and `_gold` tell it, regions of crowds left out."""
-    return Context(tuple(record["_told"]), boxes_of(record) if boxes else ())
-
-
-def boxes_of(record: Record) -> tuple[Box, ...]:
-    """The boxes in file order, but for those of crowds, which would be taken for one thing."""
-    shown = [item for item in record["_gold"] if not item["crowd"]]
-    return tuple(Box(item["category"], (item["x1"], item["y1"], item["x2"], item["y2"])) for item in shown)
 
 
 def _result(entry: Entry) -> Result:

@@ -15,8 +15,9 @@ from builders.step import Record, Rejected, Result, Services
 class GatherCaptions:
     """Adds `_told`: the image's captions in their order, each on one line, without those that hold nothing.
 
-    `column` holds them: `_captions`, a list, or `_caption`, where a source has one. Captions longer than `max_chars`,
-    and with control characters, are left out and counted in `captions_dropped` as the empty ones are.
+    `column` holds them: `_captions`, a list, from which the source has left out `_captions_broken` that are no text; or
+    `_caption`, where a source has one. Those without a letter or digit, with control characters, or longer than
+    `max_chars` are left out as well. `captions_dropped` counts all of these.
     """
 
     column: str
@@ -26,7 +27,7 @@ class GatherCaptions:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return self.column, "_problem"
+        return (self.column, "_problem", *(("_captions_broken",) if self.column == "_captions" else ()))
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
@@ -40,10 +41,13 @@ class GatherCaptions:
             return Rejected(reason, detail)
         given = record[self.column]
         given = given if isinstance(given, list) else [given or ""]
+        count = len(given) + (record.get("_captions_broken") or 0)
         told = [line for caption in given if self._fits(line := " ".join(caption.expandtabs(1).splitlines()).strip())]
         if not told:
-            return Rejected("no_caption", f"none of {len(given)} can be used")
-        return {"_told": told, "n_captions": len(told), "captions_dropped": len(given) - len(told)}
+            return Rejected("no_caption", f"none of {count} can be used")
+        return {"_told": told, "n_captions": len(told), "captions_dropped": count - len(told)}
 
     def _fits(self, caption: str) -> bool:
-        return 0 < len(caption) <= self.max_chars and not any(unicodedata.category(c) == "Cc" for c in caption)
+        if len(caption) > self.max_chars or not any(c.isalnum() for c in caption):
+            return False
+        return not any(unicodedata.category(c) == "Cc" for c in caption)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from builders.step import Record
+
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom, in 0..1 of the image's sides."""
 
@@ -31,6 +33,17 @@ class Context:
         """Captions, a line each; an empty line; boxes, a line each, rounded to three decimals."""
         told = "\n".join(self.captions)
         return "\n".join([told, "", *map(_told, self.boxes)]) if self.boxes else told
+
+
+def context_of(record: Record, boxes: bool) -> Context:
+    """The image as `_told` and `_gold` tell it, regions of crowds left out."""
+    return Context(tuple(record["_told"]), boxes_of(record) if boxes else ())
+
+
+def boxes_of(record: Record) -> tuple[Box, ...]:
+    """The boxes in file order, but for those of crowds, which would be taken for one thing."""
+    shown = [item for item in record["_gold"] if not item["crowd"]]
+    return tuple(Box(item["category"], (item["x1"], item["y1"], item["x2"], item["y2"])) for item in shown)
 
 
 def parse_context(text: str) -> Context:

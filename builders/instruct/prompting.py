@@ -90,10 +90,10 @@ def load_prompts(folder: Path, kinds: Collection[Kind] = tuple(FOLDERS)) -> Prom
 
 
 def _paths(folder: Path) -> list[Path]:
-    """The system message, then each example's two files by name. Raises UserError where one of them is missing."""
+    """The system message, then each example's two files by number. Raises UserError where one of them is missing."""
     paths = [folder / "system_message.txt"]
     names = {path.name.removesuffix(end) for end in ("_caps.txt", "_conv.txt") for path in folder.glob(f"*{end}")}
-    for name in sorted(names):
+    for name in sorted((name for name in names if not name.startswith(".")), key=lambda name: (len(name), name)):
         paths += [folder / f"{name}_caps.txt", folder / f"{name}_conv.txt"]
     for path in paths:
         if not path.is_file():

@@ -23,7 +23,7 @@ from schemas.sources import CocoSource
 _IMAGE = {
     "key": pa.string(),
     "_captions": pa.list_(pa.string()),
-    "captions_broken": pa.int32(),
+    "_captions_broken": pa.int32(),
     "_problem": pa.string(),
 }
 
@@ -93,7 +93,7 @@ def open_coco_images(source: CocoSource, unit: int) -> CocoImages:
         "captioned photos without boxes": sum(1 for i in chosen if not files.boxes[i]),
         "photos whose file is missing": sum(1 for i in chosen if files.media[i] is None),
         "boxes of photos that no caption names": files.stray,
-        "captions left out": sum(item["captions_broken"] for item in inputs),
+        "captions left out": sum(item["_captions_broken"] for item in inputs),
         "photos with a problem": sum(1 for item in inputs if item["_problem"]),
     }
     images = pa.table({name: pa.array([item[name] for item in inputs], kind) for name, kind in _IMAGE.items()})
@@ -126,5 +126,5 @@ def _inputs(files: CocoFiles, captions: Mapping[int, Sequence[Any]]) -> list[dic
             problem = f"no_caption: none of its captions ({len(told)}) is a whole text"
         keys.add(key)
         broken = len(told) - len(whole)
-        found.append({"key": text(key), "_captions": whole, "captions_broken": broken, "_problem": problem})
+        found.append({"key": text(key), "_captions": whole, "_captions_broken": broken, "_problem": problem})
     return found

@@ -237,3 +237,8 @@ def test_all_responses_are_records_of_their_own(tmp_path: Path, out: Path) -> No
     assert (manifest["funnel"]["inputs"]["kept"], manifest["samples"]) == (8, 16)
     keys = [key for (key,) in table(out, "index", "key")]
     assert sum(key.endswith("-detail") for key in keys) == sum(key.endswith("-conversation") for key in keys) == 8
+    assert export(Store(str(out)), "llava", tmp_path / "llava") == 16
+    told = json.loads((tmp_path / "llava/llava.json").read_text())
+    assert len({item["id"] for item in told}) == 16
+    assert {item["image"] for item in told} == {path.name for path in (tmp_path / "llava/images").iterdir()}
+    assert len(list((tmp_path / "llava/images").iterdir())) == 8, "the responses to one photo share its file"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from builders.instruct.ask import AskModel, boxes_of
-from builders.instruct.context import Box
+from builders.instruct.ask import AskModel
+from builders.instruct.context import Box, boxes_of
 from builders.instruct.parse import Kind
 from builders.instruct.prompting import FOLDERS, Prompts, load_prompts
 from builders.llm.money import about_tokens

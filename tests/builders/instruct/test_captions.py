@@ -15,7 +15,8 @@ from builders.step import Rejected, Services
 
 
 def gathered(captions: Sequence[str], max_chars: int = 100) -> dict[str, Any]:
-    (found,) = GatherCaptions("_captions", max_chars)([{"_captions": list(captions), "_problem": None}])
+    record = {"_captions": list(captions), "_captions_broken": 0, "_problem": None}
+    (found,) = GatherCaptions("_captions", max_chars)([record])
     assert isinstance(found, dict)
     return found
 

@@ -52,7 +52,7 @@ def test_one_input_is_an_image_with_all_its_captions_and_boxes(coco: Coco) -> No
     assert row == {
         "key": "000000000001",
         "_captions": ["a dog", "a brown dog"],
-        "captions_broken": 0,
+        "_captions_broken": 0,
         "_problem": None,
         "image_id": "1",
         "image_file": "1.jpg",
@@ -123,12 +123,12 @@ def test_the_categories_are_those_of_the_file_and_have_no_further_words(coco: Co
 @pytest.mark.parametrize("broken", [None, 5, ["a dog"], {"en": "a dog"}, True, "a \ud83d dog"])
 def test_a_caption_that_is_no_whole_text_is_left_out_and_counted(coco: Coco, broken: Any) -> None:
     (row,) = rows(coco.write(captions=told(1, "a dog", broken, "a brown dog")))
-    assert (row["_captions"], row["captions_broken"], row["_problem"]) == (["a dog", "a brown dog"], 1, None)
+    assert (row["_captions"], row["_captions_broken"], row["_problem"]) == (["a dog", "a brown dog"], 1, None)
 
 
 def test_an_image_with_none_but_broken_captions_has_a_problem_alone(coco: Coco) -> None:
     coco.write([photo(1), photo(2)], [*told(1, None, "\ud800"), *told(2, "a")])
-    assert [(row["_captions"], row["captions_broken"]) for row in rows(coco)] == [([], 2), (["a"], 0)]
+    assert [(row["_captions"], row["_captions_broken"]) for row in rows(coco)] == [([], 2), (["a"], 0)]
     assert reasons(coco) == ["no_caption", ""]
 
 
