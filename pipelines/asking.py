@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,22 +32,25 @@ COUNTED = ("asked", "answers", "unpriced", "usd", "from_ledger", "saved_usd")
 """What the actor counts in its run: attempts, those answered, those at unknown cost, the cost of the others; answers
 found in the ledger, and their cost."""
 _NEEDS_KEY = "api.openai.com"
+_OPEN_EVERY, _KEY_WITHIN = 5.0, 60.0
+"""Seconds."""
 
 
 class AskingWorker:
     """The actor. The key is handed over by a call, since what an actor starts with is kept by the cluster."""
 
-    def __init__(self, settings: OpenAiLlm, ledger: Store, purpose: Purpose) -> None:
-        self._settings, self._ledger, self._purpose = settings, ledger, purpose
+    def __init__(self, settings: OpenAiLlm, ledger: Store, purpose: Purpose, keyed: bool) -> None:
+        self._settings, self._ledger, self._purpose, self._keyed = settings, ledger, purpose, keyed
         self._counted: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._key = os.environ.get(settings.api_key_env, "").strip() or None
-        self._lock = asyncio.Lock()
+        self._lock, self._opened = asyncio.Lock(), asyncio.Event()
         self._asker: Asker | None = None
         self._client: Client | None = None
 
     async def open(self, key: str | None) -> None:
         """Be ready to ask. Raises BuildError where the ledger cannot be read."""
         self._key = key or self._key
+        self._opened.set()
         await self._ready()
 
     async def ask(self, requests: Sequence[Request]) -> list[Entry]:
@@ -68,6 +72,9 @@ class AskingWorker:
     async def _ready(self) -> Asker:
         async with self._lock:
             if self._asker is None:
+                if self._keyed and not self._key:  # started again: the driver will hand the key over again
+                    await asyncio.wait_for(self._opened.wait(), _KEY_WITHIN)
+                self._ledger.sweep()
                 ledger = Ledger(self._ledger)
                 await asyncio.to_thread(ledger.refresh)
                 settings = self._settings
@@ -131,16 +138,39 @@ def asked(dag: Dag, store: Store, purpose: Purpose) -> Iterator[ray.actor.ActorH
         yield None
         return
     settings = dag.asks.settings
-    actor = AskingActor.options(max_concurrency=10_000).remote(settings, ledger_store(store, settings), purpose)
-    _got(actor.open.remote(key_of(settings)))
+    key, at = key_of(settings), ledger_store(store, settings)
+    actor = AskingActor.options(max_concurrency=10_000).remote(settings, at, purpose, key is not None)
+    _got(actor.open.remote(key))
+    ended = threading.Event()
+    threading.Thread(target=_keep_open, args=(actor, key, ended), daemon=True).start()
     try:
         yield actor
+    except (BuildError, UserError) as error:
+        _close(actor, f"{error}: ")
+        raise
+    except BaseException:
+        _close(actor, "")
+        raise
+    else:
+        _close(actor, "")
     finally:
-        with suppress(ray.exceptions.RayActorError):
-            closing = actor.close.remote()
-            if not ray.wait([closing], timeout=1)[0]:
-                print("waiting for the answers that are on their way", file=sys.stderr, flush=True)
-            _got(closing)
+        ended.set()
+
+
+def _keep_open(actor: ray.actor.ActorHandle, key: str | None, ended: threading.Event) -> None:
+    """Hands the key over again and again: an actor that had to be started anew has forgotten it."""
+    while not ended.wait(_OPEN_EVERY):
+        with suppress(ray.exceptions.RayError):
+            actor.open.remote(key)
+
+
+def _close(actor: ray.actor.ActorHandle, why: str) -> None:
+    """Wait for what is in flight, and tell why that is necessary where it takes longer."""
+    with suppress(ray.exceptions.RayActorError):
+        closing = actor.close.remote()
+        if not ray.wait([closing], timeout=1)[0]:
+            print(f"{why}waiting for the answers that are on their way", file=sys.stderr, flush=True)
+        _got(closing)
 
 
 def _got(called: ray.ObjectRef) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib.metadata
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -81,6 +82,7 @@ def build(
     store = Store(out)
     dag = make_dag(checked)
     typer.echo("\n".join(["inputs", *render_facts(dag)]), err=True)
+    signal.signal(signal.SIGTERM, _end)
     try:
         manifest = run(checked, dag, store, overwrite=overwrite, retry_failed=retry_failed)
     except KeyboardInterrupt:
@@ -89,6 +91,11 @@ def build(
         ) from None
     typer.echo(render_funnel(manifest))
     typer.echo(f"{store}: {manifest['samples']:,} samples, digest {manifest['dataset_digest']}")
+
+
+def _end(*_: object) -> None:
+    """`ray job stop` and schedulers send SIGTERM: it ends a build as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 @app.command()

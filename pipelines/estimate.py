@@ -88,11 +88,18 @@ def render_estimate(dag: Dag, asks: Asking, out: str | None) -> list[str]:
         "cost": f"${usd:,.2f} ({_told(settings, batch)}; nothing taken off for cached prompts)"
         if usd is not None
         else f"unknown: llm.prices has no price of {settings.model!r}",
-        "ledger": f"{found.known:,} of the {found.made:,} are answered in it already, and cost nothing",
+        "ledger": f"{found.known:,} of the {found.made:,} are answered in it already{_left(usd, found)}",
     }
     limit = "" if settings.max_usd is None else f", stops at ${settings.max_usd:,.2f}"
     head = f"llm: {settings.model} at {settings.base_url}, {settings.concurrency:,} requests in flight{limit}"
     return [head, *(f"  {name:<10}  {told}" for name, told in lines.items())]
+
+
+def _left(usd: float | None, found: Estimate) -> str:
+    """What the others come to."""
+    if usd is None or not found.known:
+        return ""
+    return f", which leaves about ${usd * (1 - found.known / found.made):,.2f} to pay"
 
 
 def _ledger(settings: OpenAiLlm, out: str | None) -> Ledger | None:

@@ -35,6 +35,8 @@ from schemas.sources import ScenesSource
 
 _WHOLE_UNIT = 100_000
 """Records handed to the asking step at once: all of a unit, so that as many as may be are in flight."""
+_MOST_UNITS = 32
+"""Units that are asked about at once: each holds a process of a worker, which waits."""
 _MEMBERS = (Member("image", extension_from="format"), Member("json", "json"))
 _COUNTED = ("captions_dropped", "boxes_invalid", "boxes_crowd")
 
@@ -69,9 +71,8 @@ def llava(recipe: LlavaRecipe) -> Dag:
         boxes: dict[Kind, bool] = {kind: getattr(recipe.boxes, kind) for kind in wanted}
         ask = AskModel(prompts, boxes, llm.provider, llm.model, llm.parameters)
         sample = ConversationSample((*told, "request", "tokens_in", "tokens_out"), recipe.seed)
-        units = 2 + math.ceil(
-            2 * llm.concurrency / recipe.output.unit
-        )  # one that starts and one that ends are not full
+        full = math.ceil(2 * llm.concurrency / recipe.output.unit)
+        units = min(2 + full, _MOST_UNITS)  # one that starts and one that ends are not full
         asking = Stage("ask", (ask,), batch=_WHOLE_UNIT, cpus=0, at_once=units)
         stages = [photos, asking, Stage("turns", (ReadAnswer(), checked, sample))]
         asks, models = Asking(ask, llm, len(wanted) if recipe.responses == "all" else 1), {"prompts": prompts.files}

@@ -107,11 +107,12 @@ def _money(told: Mapping[str, Any]) -> list[str]:
     """Who was asked, and what it came to."""
     last, tokens = told["last_run"], f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out"
     unpriced = f", {told['unpriced']:,} answers at unknown cost" if told["unpriced"] else ""
+    saved = f", ${last['saved_usd']:,.4f} saved" if last["saved_usd"] else ""
     return [
         f"{told['model']}: {told['requests']:,} requests, {told['answers']:,} answers, {tokens}, "
         f"${told['usd']:,.4f}{unpriced}",
         f"  last run: {last['requests']:,} requests, ${last['usd']:,.4f}; {last['from_ledger']:,} answers were in the "
-        f"ledger, ${last['saved_usd']:,.4f} saved",
+        f"ledger{saved}",
     ]
 
 

@@ -29,7 +29,7 @@ from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_li
 from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job, ShardSink
 from pipelines.wave import WAVE, configure, run_wave
-from schemas.errors import BuildError
+from schemas.errors import BuildError, UserError
 from schemas.manifest import OUTCOMES, Funnel, UnitMarker, summed
 from schemas.recipe import Recipe
 
@@ -169,7 +169,11 @@ def ray_session() -> Iterator[Cluster]:
         address = os.environ.get("RAY_ADDRESS")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address:
-            ray.init(address=address, **quiet)
+            try:
+                ray.init(address=address, **quiet)
+            except ConnectionError as error:
+                why = str(error).split("\n", 1)[0]
+                raise UserError(f"RAY_ADDRESS {address}: {why}; start the cluster, or unset RAY_ADDRESS") from None
         else:
             ray.init(address="local", include_dashboard=False, **quiet)
     configure()

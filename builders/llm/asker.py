@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from builders.llm.ledger import Ledger
@@ -20,13 +21,14 @@ from builders.llm.limits import Limits
 from builders.llm.money import Budget, about_prompt, bound, cost, most_tokens_out
 from builders.llm.outcomes import Sent
 from builders.llm.request import Entry, Purpose, Request
+from builders.llm.sealing import Sealer
 from schemas.errors import BuildError
 from schemas.llm import OpenAiLlm, Price
 
 SEAL_EVERY = 0.1
 """Seconds from one sealed file to the next, at least: answers that come meanwhile wait for it."""
-MERGE_AT = 64
-"""Small files in the ledger after which they become one."""
+LOOK_EVERY = 2.0
+"""Seconds after which the ledger is looked at again for what other builds have written into it."""
 BACKOFF = 1.0
 """Seconds before the second try; twice as many before each further one, more or less by half."""
 LONGEST_BACKOFF = 60.0
@@ -55,25 +57,25 @@ class Asker:
         seal_every: float = SEAL_EVERY,
     ) -> None:
         self._send, self._ledger, self._settings, self._purpose, self._tell = send, ledger, settings, purpose, tell
-        self._patience, self._seal_every = patience, seal_every
+        self._patience = patience
         self._places = asyncio.Semaphore(settings.concurrency)
         self._limits = Limits(settings.requests_per_minute, settings.tokens_per_minute, sleep=self._sleep)
-        self._budget = Budget(settings.max_usd, ledger.totals(purpose.build).usd)
+        before = ledger.totals(purpose.build)
+        self._budget = Budget(settings.max_usd, before.usd)
         self._pending: dict[str, asyncio.Future[Entry]] = {}
-        self._unsealed: list[tuple[Entry, asyncio.Future[None] | None]] = []
-        self._news, self._settled = asyncio.Event(), asyncio.Event()
+        self._settled, self._ended = asyncio.Event(), asyncio.Event()
         self._stopped: BuildError | None = None
-        self._answered = self._reached = self._closing = False
-        self._refused = 0
+        self._answered, self._reached, self._measured, self._writable = before.answers > 0, False, False, False
+        self._refused = self._longest = 0
+        self._looked = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._merging: asyncio.Task[None] | None = None
-        self._sealing = asyncio.create_task(self._keep_sealing())
+        self._sealer = Sealer(ledger, seal_every, self._stop)
 
     async def ask(self, requests: Sequence[Request]) -> list[Entry]:
         """The answer to each request, or the last attempt at it that failed; from the ledger where it is there.
 
-        Raises BuildError where asking on is of no use: the key is refused, the money is spent. What was in flight by
-        then has been waited for, and is in the ledger.
+        Raises BuildError where asking on is of no use: the key is refused, the money is spent. What is in flight by
+        then `close` waits for.
         """
         loop = asyncio.get_running_loop()
         mine = {r.hash: r for r in requests if r.hash not in self._pending}
@@ -81,16 +83,17 @@ class Asker:
         wanted = {r.hash: self._pending[r.hash] for r in requests}
         if mine:
             self._start(self._begin(mine))
-        if wanted:  # not gather, which would cancel the futures with this call: others may wait for them
-            await asyncio.wait(set(wanted.values()))
-        self._go_on()
+        await self._until_ended(set(wanted.values()))
         return [wanted[request.hash].result() for request in requests]
 
     async def _begin(self, requests: Mapping[str, Request]) -> None:
         """Answer from the ledger what is in it, and start to ask the rest."""
         known: dict[str, Entry] = {}
         try:
-            known = await asyncio.to_thread(self._ledger.find, list(requests))
+            known = await asyncio.to_thread(self._look_up, list(requests))
+            if len(known) < len(requests) and not self._writable:
+                await asyncio.to_thread(self._ledger.check_writable)
+                self._writable = True
         except BuildError as error:
             self._stop(error)
         for entry in known.values():
@@ -100,6 +103,25 @@ class Asker:
         for key, request in requests.items():
             if key not in known:
                 self._start(self._answer(request))
+
+    def _look_up(self, hashes: list[str]) -> dict[str, Entry]:
+        if time.monotonic() - self._looked > LOOK_EVERY:
+            self._ledger.refresh()
+            self._looked = time.monotonic()
+        return self._ledger.find(hashes)
+
+    async def _until_ended(self, futures: set[asyncio.Future[Entry]]) -> None:
+        """Until all are done. Raises BuildError as soon as the build stops."""
+        stop = asyncio.create_task(self._ended.wait())
+        left: set[asyncio.Future[Any]] = set(futures)
+        try:
+            while left and not self._stopped:  # not gather: cancelled, it would cancel what others may wait for
+                waits: set[asyncio.Future[Any]] = {*left, stop}
+                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                left -= done
+        finally:
+            stop.cancel()
+        self._go_on()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """A task of its own, which goes on to its end whatever becomes of who asked."""
@@ -112,16 +134,12 @@ class Asker:
         self._stop(BuildError("the build has ended"))
         while self._tasks:
             await asyncio.wait(self._tasks)
-        self._closing = True
-        self._news.set()
-        await self._sealing
-        if self._merging:
-            await asyncio.wait([self._merging])
-        await asyncio.to_thread(self._ledger.merge)
+        await self._sealer.close()
 
     def _stop(self, error: BuildError) -> None:
         self._stopped = self._stopped or error
         self._settled.set()
+        self._ended.set()
 
     async def _answer(self, request: Request) -> None:
         future = self._pending[request.hash]
@@ -177,26 +195,37 @@ class Asker:
 
     @asynccontextmanager
     async def _place(self, request: Request) -> AsyncIterator[float]:
-        """A place among those in flight, when limits and budget allow; gives the dollars that are set aside."""
-        price = self._settings.price
-        most = bound(price, request) if price else 0.0
+        """A place among those in flight, when budget and limits allow; gives the dollars that are set aside."""
         about = about_prompt(request) + (most_tokens_out(request.body) or GUESSED_OUT)
         async with self._places:
-            self._go_on()
-            await self._limits.turn(about)
-            await self._reserve(most)
-            yield most
+            reserved = await self._reserve(request)
+            try:
+                await self._limits.turn(about)
+                self._go_on()
+            except BaseException:
+                self._settle(reserved, 0.0)
+                raise
+            yield reserved
 
-    async def _reserve(self, usd: float) -> None:
+    async def _reserve(self, request: Request) -> float:
+        """Set aside the most that the request may cost. With a budget, the first one goes alone: it shows how long the
+        endpoint's answers are."""
+        price = self._settings.price
         while True:
             self._go_on()
-            if self._budget.reserve(usd):
-                return
+            usd = bound(price, request, longest=self._longest) if price else 0.0
+            alone = self._settings.max_usd is not None and not self._measured
+            if not (alone and self._budget.flying) and self._budget.reserve(usd):
+                return usd
             if not self._budget.flying:
                 self._stop(BuildError(self._spent(usd)))
             else:
                 self._settled.clear()
                 await self._settled.wait()
+
+    def _settle(self, reserved: float, usd: float) -> None:
+        self._budget.settle(reserved, usd)
+        self._settled.set()
 
     def _go_on(self) -> None:
         if self._stopped:
@@ -215,56 +244,28 @@ class Asker:
         try:
             sent = await self._send(request)
             entry = entry_of(sent, request, self._purpose, self._settings.price, at, time.monotonic() - began)
+            if entry.usd is None and sent.outcome in ("timeout", "garbled") and self._settings.price:
+                entry = replace(entry, usd=reserved)  # it may have been billed all the same
             self._limits.observe(sent.headers)
-            await self._note(entry)
-            usd = self._counted(entry, sent, reserved)
+            sealed = self._sealer.note(entry)
+            if entry.answered:
+                await sealed
+                self._measure(entry)
+            usd = entry.usd or 0.0
         finally:
-            self._budget.settle(reserved, usd)
-            self._settled.set()
+            self._settle(reserved, usd)
         unpriced = entry.answered and entry.usd is None
-        self._tell({"asked": 1, "answers": int(entry.answered), "unpriced": int(unpriced), "usd": entry.usd or 0.0})
+        self._tell({"asked": 1, "answers": int(entry.answered), "unpriced": int(unpriced), "usd": usd})
         self._answered |= entry.answered
         self._reached |= sent.status is not None
         return entry, sent
 
-    def _counted(self, entry: Entry, sent: Sent, reserved: float) -> float:
-        """What an attempt counts for in the budget: an answer that did not arrive may have been billed all the same."""
-        if entry.usd is not None:
-            return entry.usd
-        if entry.answered and self._settings.max_usd is not None:
+    def _measure(self, entry: Entry) -> None:
+        """Learn how long answers are: some endpoints do not keep to the length that they are asked for."""
+        if entry.usd is None and self._settings.max_usd is not None:
             self._stop(BuildError("llm.max_usd: the endpoint tells no usage, so what is spent is not known; unset it"))
-        return reserved if entry.answered or sent.outcome in ("timeout", "garbled") else 0.0
-
-    async def _note(self, entry: Entry) -> None:
-        """Into the ledger; an answer is waited for until it is sealed."""
-        sealed = asyncio.get_running_loop().create_future() if entry.answered else None
-        self._unsealed.append((entry, sealed))
-        self._news.set()
-        if sealed:
-            await sealed
-
-    async def _keep_sealing(self) -> None:
-        while self._unsealed or not self._closing:
-            await self._news.wait()
-            self._news.clear()
-            batch, self._unsealed = self._unsealed, []
-            try:
-                await asyncio.to_thread(self._ledger.seal, [entry for entry, _ in batch])
-            except BuildError as error:
-                self._stop(error)
-            for _, sealed in batch:
-                if sealed and not sealed.done():
-                    sealed.set_result(None)
-            if self._ledger.small >= MERGE_AT and (self._merging is None or self._merging.done()):
-                self._merging = asyncio.create_task(self._merge())
-            if not self._closing:
-                await asyncio.sleep(self._seal_every)
-
-    async def _merge(self) -> None:
-        try:
-            await asyncio.to_thread(self._ledger.merge)
-        except BuildError as error:
-            self._stop(error)
+        self._measured = True
+        self._longest = max(self._longest, entry.tokens_out or 0)
 
 
 def entry_of(

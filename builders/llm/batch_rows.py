@@ -80,7 +80,8 @@ def _read(line: bytes, tell: Tell) -> tuple[str, Sent] | None:
     if not isinstance(row, dict) or not isinstance(row.get("custom_id"), str):
         return None
     key, response, error = row["custom_id"], row.get("response"), row.get("error")
-    if isinstance(response, dict) and isinstance(status := response.get("status_code"), int):
+    status = response.get("status_code") if isinstance(response, dict) else None
+    if isinstance(response, dict) and type(status) is int and 100 <= status <= 599:
         headers = {"x-request-id": str(response.get("request_id") or "")}
         return key, of_answer(status, headers, json.dumps(response.get("body")).encode(), tell)
     if not isinstance(error, dict):

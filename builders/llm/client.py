@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from functools import partial
 
 import aiohttp
@@ -17,7 +18,7 @@ import httpx2
 import openai
 from yarl import URL
 
-from builders.llm.outcomes import Sent, of_answer, told
+from builders.llm.outcomes import HIDDEN, Sent, of_answer, told
 from builders.llm.request import Request
 from schemas.errors import UserError
 
@@ -88,7 +89,15 @@ class Client:
             best = _best(error)
             outcome = "garbled" if isinstance(best, aiohttp.ClientResponseError) else "no_connection"  # it is no HTTP
             return Sent(outcome, detail=tell(_words(best)), retry=True)
-        return of_answer(answer.status_code, dict(answer.headers), answer.content, tell)
+        return self._without_key(of_answer(answer.status_code, dict(answer.headers), answer.content, tell))
+
+    def _without_key(self, sent: Sent) -> Sent:
+        """What a server repeats of the key stays out of the ledger."""
+        if not self._key:
+            return sent
+        told = {name: getattr(sent, name) for name in ("text", "model", "request_id", "finish_reason")}
+        echoed = {name: text.replace(self._key, HIDDEN) for name, text in told.items() if text and self._key in text}
+        return replace(sent, **echoed) if echoed else sent
 
     async def close(self) -> None:
         await self._api.close()

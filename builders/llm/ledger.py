@@ -33,6 +33,8 @@ MERGED = 10_000
 LARGE = 64 << 20
 """Files of more bytes, unpacked, are not small whatever they hold: a merge has up to twice that in memory."""
 
+_PROBE = 65_536
+"""Bytes: a disk that has no room for these has none for answers."""
 _COUNTED = ["id", "build", "run", "outcome", "tokens_in", "tokens_out", "usd"]
 
 Prefixes = npt.NDArray[np.uint64]
@@ -105,6 +107,12 @@ class Ledger:
         file = _file(table, table.nbytes)
         with self._lock:
             self._files[name] = file
+
+    def check_writable(self) -> None:
+        """Raises BuildError where nothing can be written: better known before an answer is paid for."""
+        name = f"probe-{uuid.uuid4().hex}"
+        self._store.put_bytes(name, bytes(_PROBE))
+        self._store.delete(name)
 
     def merge(self) -> None:
         """Combine the small files that are known into files of about MERGED entries, and delete them."""

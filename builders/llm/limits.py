@@ -13,7 +13,7 @@ WINDOW = 61.0
 SLACK = 1.0
 """Seconds by which requests may start before the even pace is due, so that late wake-ups cost nothing. Some providers
 count by the second, too."""
-LONGEST_PAUSE = 300.0
+LONGEST_PAUSE = 3600.0
 """Seconds that a server may ask everybody to stay away; a longer wish is cut."""
 _SPAN = re.compile(
     r"(?:([0-9]{1,9}(?:\.[0-9]+)?)h)?(?:([0-9]{1,9}(?:\.[0-9]+)?)m)?"
@@ -55,7 +55,7 @@ class Limits:
             self._note(tokens)
 
     def pause(self, seconds: float) -> None:
-        """Nobody starts for so long, 300 s at most."""
+        """Nobody starts for so long, an hour at most."""
         if seconds > 0:
             self._until = max(self._until, self._clock() + min(seconds, LONGEST_PAUSE))
 

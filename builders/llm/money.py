@@ -30,9 +30,10 @@ def cost(
     return usd / _MILLION * (price.batch if batch else 1)
 
 
-def bound(price: Price, request: Request, batch: bool = False) -> float:
-    """The most that a request can cost: no token is shorter than a byte, and no answer longer than was asked for."""
-    tokens_in, tokens_out = prompt_bytes(request), most_tokens_out(request.body)
+def bound(price: Price, request: Request, batch: bool = False, longest: int = 0) -> float:
+    """The most that a request can cost: no token is shorter than a byte, and no answer longer than was asked for, or
+    than the `longest` that the endpoint has given (tokens)."""
+    tokens_in, tokens_out = prompt_bytes(request), max(most_tokens_out(request.body), longest)
     return max(cost(price, tokens_in, tokens_out, cached, batch) or 0.0 for cached in (0, tokens_in))
 
 

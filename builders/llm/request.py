@@ -50,7 +50,8 @@ class Entry:
     `outcome` is ANSWER, or what went wrong instead; then `text` is None and `detail` tells more. `finish_reason` is the
     API's own word ("stop", "length", "content_filter"), or "refusal" where the model declined in so many words.
     `tokens_cached` are those of `tokens_in` that the provider had in its cache. `usd` is None where the price is not
-    known. `seconds` is how long the attempt took. `build` is the content hash of the dataset that it was made for,
+    known; an attempt that broke off after it was sent may have been billed, and counts with the most that it can cost.
+    `seconds` is how long the attempt took. `build` is the content hash of the dataset that it was made for,
     `run` the run of that build. `id` is unique.
     """
 

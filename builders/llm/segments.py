@@ -142,7 +142,14 @@ def name_of(table: pa.Table, unique: str = "") -> str:
 def write(ledger: Store, name: str, table: pa.Table) -> None:
     """Write a new file; it survives a kill when this returns. Raises BuildError where the disk refuses."""
     with ledger.put(name) as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=_ROW_GROUP, use_dictionary=_REPETITIVE)
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            row_group_size=_ROW_GROUP,
+            use_dictionary=_REPETITIVE,
+            write_page_checksum=True,
+        )
 
 
 def read(ledger: Store, name: str, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
@@ -186,7 +193,7 @@ def _read(file: pq.ParquetFile, columns: Sequence[str], groups: Sequence[int] | 
 def _opened(ledger: Store, name: str) -> Iterator[pq.ParquetFile]:
     """A file of the ledger. Whatever is wrong with it, now or while it is read, is Gone or a line for the user."""
     try:
-        with ledger.open(name) as file, pq.ParquetFile(file) as parquet:
+        with ledger.open(name) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             missing = [column for column in SCHEMA.names if column not in parquet.schema_arrow.names]
             if missing:
                 raise ValueError(f"it has no column {missing[0]!r}")

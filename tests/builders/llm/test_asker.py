@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -277,6 +279,79 @@ def test_one_that_is_refused_among_good_ones_stops_nothing(tmp_path: Path) -> No
         tmp_path, Scripted(script), lambda a: a.ask([asking(str(n)) for n in range(24)]), retries=0, concurrency=1
     )
     assert sum(entry.answered for entry in entries) == 10
+
+
+@pytest.mark.parametrize("refusal", [Sent("bad_request", 400), Sent("refused_for_all", 403, fatal=True)])
+def test_refusals_that_are_left_over_stop_no_later_run(tmp_path: Path, refusal: Sent) -> None:
+    run(tmp_path, Scripted(lambda *_: good()), lambda asker: asker.ask([asking("a")]))
+
+    entries = run(tmp_path, Scripted(lambda *_: refusal), lambda asker: asker.ask([asking(str(n)) for n in range(9)]))
+
+    assert {entry.outcome for entry in entries} == {refusal.outcome}
+
+
+def test_what_another_build_writes_meanwhile_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
+    send = Scripted(lambda *_: good())
+
+    async def use(asker: Asker) -> str | None:
+        await asker.ask([asking("a")])
+        other = [await asker.ask([asking("a")])]
+        entry = replace(other[0][0], id="other", hash=asking("b").hash, text="theirs", run="another")
+        await asyncio.to_thread(Ledger(Store(tmp_path)).seal, [entry])
+        [found] = await asker.ask([asking("b")])
+        return found.text
+
+    assert run(tmp_path, send, use) == "theirs"
+    assert send.asked == {"a": 1}
+
+
+def test_a_ledger_that_cannot_be_written_is_told_before_anything_is_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise BuildError("could not write the ledger: No space left on device")
+
+    run(tmp_path, Scripted(lambda *_: good("known")), lambda asker: asker.ask([asking("a")]))
+    monkeypatch.setattr(Store, "put_bytes", full)
+    send = Scripted(lambda *_: good())
+    with pytest.raises(BuildError, match="No space left"):
+        run(tmp_path, send, lambda asker: asker.ask([asking("b")]))
+    assert not send.asked
+    [entry] = run(tmp_path, send, lambda asker: asker.ask([asking("a")]))
+    assert entry.text == "known", "what is answered needs no room"
+
+
+def test_what_broke_off_may_have_been_billed_and_counts_in_later_runs(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: Sent("timeout", retry=True))
+    run(tmp_path, send, lambda asker: asker.ask([asking("a")]), prices=PRICE, retries=1)
+
+    spent = Ledger(Store(tmp_path)).totals("build").usd
+    assert spent == 2 * (len(json.dumps(asking("a").body)) + 5)
+
+
+def test_answers_longer_than_asked_for_are_learned_from_before_many_are_in_flight(tmp_path: Path) -> None:
+    send = Scripted(lambda *_: Sent(ANSWER, 200, "x", "stop", tokens_in=1, tokens_out=500), seconds=0.001)
+    names = [str(n) for n in range(50)]
+    with pytest.raises(BuildError, match=r"llm\.max_usd"):
+        run(tmp_path, send, lambda a: a.ask([asking(n) for n in names]), prices=PRICE, max_usd=2000, concurrency=20)
+    assert Ledger(Store(tmp_path)).totals("build").usd <= 2000
+
+
+def test_a_fatal_answer_is_told_while_others_are_still_in_flight(tmp_path: Path) -> None:
+    async def send(request: Request) -> Sent:
+        if named(request) == "b":
+            return Sent("refused_for_all", 401, detail="401: no", fatal=True)
+        await asyncio.sleep(0.3)
+        return good()
+
+    async def use(asker: Asker) -> None:
+        with pytest.raises(BuildError, match="401"):
+            await asker.ask([asking("a"), asking("b")])
+        assert in_ledger(tmp_path, "a") == {}, "told at once"
+
+    run(tmp_path, send, use)  # type: ignore[arg-type]
+    assert in_ledger(tmp_path, "a").keys() == {"a"}, "and kept all the same"
 
 
 def test_a_server_that_only_fails_is_not_told_as_absent(tmp_path: Path) -> None:
