@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,22 @@ def test_given_builds_killed_at_random_moments_then_each_kill_costs_at_most_the_
             assert build.ends() == 0, build.said()
         assert len(api.requests) == whole, "all answers were in the ledger"
     assert data_files(out) == data_files(tmp_path / "whole")
+
+
+def test_given_the_asking_process_killed_then_it_is_started_again_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0815")
+    with serve(slow) as api:
+        recipe, out = recipe_in(tmp_path, api), tmp_path / "out"
+        with Build(recipe, out) as build:
+            wait_for(lambda: len(api.requests) >= 60, TIME_OUT_S, "60 requests")
+            (pid,) = build.find("AskingWorker")
+            os.kill(pid, signal.SIGKILL)
+            assert build.ends() == 0, build.said()
+        assert extra(api) <= PLACES
+        assert {seen.headers["authorization"] for seen in api.requests} == {"Bearer sk-test-0815"}
+        assert verify(Store(str(out))).problems == []
 
 
 def test_given_ctrl_c_then_no_answer_is_lost(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from builders.llm import batch
 from builders.shards.store import Store
 from schemas.errors import BuildError
 from tests.builders.llm.batch_pass import BUILD, USD, Pass, request_of
-from tests.builders.llm.batch_server import KEY, Row, Site, answered, ended, refused, serve
+from tests.builders.llm.batch_server import KEY, Row, Site, answered, ended, refused, row, serve
 
 
 @pytest.fixture
@@ -132,6 +132,12 @@ def test_garbage_among_the_rows_costs_no_other_answer(site: Site, tmp_path: Path
     assert len(one.answers()) == 7
     assert outcomes(one, 0) == ["batch_lost", "answer"] and outcomes(one, 2) == ["answer"]
     assert "batch 1 of 3 (batch_0): completed, 1 of 3 answered; 2 rows cannot be read" in one.said
+
+
+@pytest.mark.parametrize("status", [10**30, -1, 0, True])
+def test_a_row_of_no_status_that_http_knows_goes_again(status: int, site: Site, tmp_path: Path) -> None:
+    site.row = one_row(2, lambda request, nth: answered(request) if nth else row(request, status, {}))
+    assert len(Pass(tmp_path, site.base_url).run().answers()) == 7
 
 
 def test_a_last_row_that_is_cut_off_goes_again(site: Site, tmp_path: Path) -> None:
