@@ -28,19 +28,21 @@ def export(store: Store, file: Path, prefix: str = PREFIX) -> int:
         raise UserError(f"export: the folder {file.parent} is not there; make it, or give another")
     unfinished = file.with_name(f"{file.name}.part")
     count = 0
-    with unfinished.open("w", encoding="utf-8") as lines:
-        for text in _texts(store):
-            lines.write(json.dumps({"prefix": prefix, "plain_text": text}, ensure_ascii=False) + "\n")
-            count += 1
-    unfinished.replace(file)
+    try:
+        with unfinished.open("w", encoding="utf-8") as lines:
+            for text in _texts(store):
+                lines.write(json.dumps({"prefix": prefix, "plain_text": text}, ensure_ascii=False) + "\n")
+                count += 1
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return count
 
 
 def _texts(store: Store) -> Iterator[str]:
     for sample in samples(store):
-        told = json.loads(sample.parts.get("json", b"{}"))
-        if not isinstance(text := told.get("text"), str) or "[SpeechGPT]:" not in text:
-            raise UserError(
-                f"export: {store} holds no chain or cross-modal turn ({sample.key}); build one of kind speech"
-            )
+        text = json.loads(sample.parts.get("json", b"{}")).get("text")
+        if not isinstance(text, str) or "[SpeechGPT]:" not in text:
+            told = f"{store} holds no chain or cross-modal turn (sample {sample.key})"
+            raise UserError(f"export: {told}; build one of kind speech")
         yield text

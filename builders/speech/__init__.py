@@ -1,0 +1,1 @@
+"""Speech: audio as samples, what is checked of it, units, and speech from text."""
