@@ -1,13 +1,15 @@
-"""The captions that the others and the boxes bear out, best first."""
+"""The captions, or their beginnings, that the others and the boxes bear out, best first."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from builders.grounding.words import WordTable
-from builders.instruct.template.captions import Mention, sexes, tokens
+from builders.instruct.template.captions import Mention, mentions, sexes, tokens
 from builders.instruct.template.english import words
 from builders.instruct.template.sentences import Form, sentence
 
@@ -20,10 +22,21 @@ _SMALL = frozenset(
     "onto through along around other another off he she they them him behind beside".split()
 )
 
+_CUT = re.compile(
+    r" (?=(?:in|on|at|with|near|by|next|beside|behind|during|while|as|which|along|under|against|around|above|through"
+    r"|inside)\b)"
+)
+"""Where a caption may end before its end."""
 
-SURE = 0.6
-"""The same for a second caption of a photo."""
+_HANGING = frozenset(
+    "sit sits sitting set stand stands standing lies lay lays lying laying rest rests resting look looks looking made "
+    "full out back along in on at of to with by near and or that while as is are has have the a an his her its "
+    "their".split()
+)
+"""What does not end a sentence, beside words in -ed: "a bear placed"."""
 
+LEAST, CUT = 6, 0.5
+"""Words, besides half of them, that are left where a caption ends before its end; its worth beside a whole one."""
 
 _OF_STUFF = frozenset(
     "sandy grassy snowy rocky leafy muddy sunny cloudy rainy windy dusty dirty hairy curly furry bushy fluffy icy "
@@ -34,12 +47,12 @@ _OF_STUFF = frozenset(
 
 @dataclass(frozen=True)
 class Agreed:
-    """A caption as part of a sentence. `told`: its telling words as stems; `sure`: others bear out SURE of them."""
+    """A caption as part of a sentence. `told`: its telling words as stems; `whole`: it is told to its end."""
 
     form: Form
     text: str
     told: frozenset[str]
-    sure: bool
+    whole: bool
 
 
 def agreed(
@@ -53,30 +66,68 @@ def agreed(
     stems = [_stems(caption, named) for caption, named in zip(captions, told, strict=True)]
     found = []
     for i, caption in enumerate(captions):
-        made = sentence(table, caption)
-        if made is None or not _borne_out(i, captions, told, boxed, crowds) or _misspelt(table, i, captions):
-            continue
         others = [those for j, those in enumerate(stems) if j != i]
-        backed = [stem for stem in stems[i] if any(stem in those for those in others)]
-        share = len(backed) / max(1, len(stems[i]))
+        spoken = " ".join("".join(tokens(other)) for j, other in enumerate(captions) if j != i)
+        one = _told(table, caption, partial(_backed, others=others, spoken=spoken, boxed=boxed))
+        if one is None or not _borne_out(i, captions, told, boxed, crowds) or _misspelt(table, i, captions):
+            continue
+        size = max(1, len(one.told))
+        share = sum(any(stem in those for those in others) for stem in one.told) / size
         if len(captions) >= 3 and share < ENOUGH:
             continue
-        votes = sum(sum(stem in those for those in others) for stem in stems[i]) / max(1, len(stems[i])) ** 0.6
-        found.append((-votes * share, i, Agreed(*made, stems[i], share >= SURE)))
+        votes = sum(sum(stem in those for those in others) for stem in one.told) / size**0.6
+        found.append((-votes * share * (1 if one.whole else CUT), i, one))
     return [one for _, _, one in sorted(found, key=lambda item: item[:2])]
 
 
-def again(captions: Sequence[Agreed]) -> Agreed | None:
-    """A second caption, well borne out, that says something which the first does not."""
-    first = captions[0] if captions else None
-    return next((one for one in captions[1:] if first and one.sure and one.told - first.told), None)
+def _told(table: WordTable, caption: str, backed: Callable[[str], bool]) -> Agreed | None:
+    """The longest beginning of a caption, up to all of it, of which every telling word is backed."""
+    if sentence(table, caption) is None:
+        return None
+    for beginning in _beginnings(caption):
+        if made := sentence(table, beginning):
+            stems = _stems(made[1], mentions(table, made[1]))
+            if all(map(backed, stems)):
+                return Agreed(*made, stems, beginning == caption)
+    return None
+
+
+def _beginnings(caption: str) -> Iterator[str]:
+    yield caption
+    least = max(LEAST, len(tokens(caption)) / 2)
+    for cut in reversed([found.start() for found in _CUT.finditer(caption)]):
+        parts = tokens(caption[:cut])
+        if len(parts) < least:
+            return
+        if parts[-1].isalpha() and parts[-1] not in _HANGING and not parts[-1].endswith("ed"):
+            yield caption[:cut]
+
+
+def _backed(stem: str, others: Sequence[frozenset[str]], spoken: str, boxed: Counter[str]) -> bool:
+    """Whether another caption says it too, if in one word with another ("skatepark"), or a box does.
+
+    One other caption is too few to ask it of.
+    """
+    return (
+        len(others) < 2
+        or stem in _slight()
+        or any(stem in those for those in others)
+        or (len(stem) > 4 and stem in spoken)
+        or any(boxed[category] for category in stem.split("/"))
+    )
+
+
+@cache
+def _slight() -> frozenset[str]:
+    return frozenset(map(_stem, words()["slight"]))
 
 
 def _stems(caption: str, named: Sequence[Mention]) -> frozenset[str]:
-    """What a caption tells: its categories, and the stems of its other words."""
+    """What a caption tells: its categories, and the stems of its other words. Numbers are judged apart."""
     parts = tokens(caption)
-    inside = {i for mention in named for i in range(mention.start, mention.end)}
-    rest = {_stem(part) for i, part in enumerate(parts) if i not in inside and part.isalpha() and part not in _SMALL}
+    inside = {i for mention in named if mention.word not in words()["kin"] for i in range(mention.start, mention.end)}
+    left_out = _SMALL | words()["numbers"].keys()
+    rest = {_stem(part) for i, part in enumerate(parts) if i not in inside and part.isalpha() and part not in left_out}
     return frozenset(rest | {"/".join(mention.categories) for mention in named})
 
 
@@ -145,7 +196,7 @@ def _numbers_agree(i: int, told: Sequence[Sequence[Mention]], boxed: Counter[str
         same = sum(total.get(categories, 0) == number for total in totals)
         if number is None:
             loose = set(categories) & set(words()["loose"])
-            if boxes == 1 and not (loose and same > 1):
+            if (boxes == 1 and not (loose and same > 1)) or _most_say_one(i, categories, totals):
                 return False
         elif number > 1:
             stated = {total[categories] for total in totals if (total.get(categories) or 0) > 1}
@@ -153,11 +204,16 @@ def _numbers_agree(i: int, told: Sequence[Sequence[Mention]], boxed: Counter[str
             others = [total[categories] for k, total in enumerate(totals) if k != i and categories in total]
             if len(here) > 1 and (categories != ("person",) or (others and all(other == 1 for other in others))):
                 return False  # "a boat next to a ship": one thing, named twice, or two?
-            if 2 * others.count(1) > len(others) + 1:
+            if _most_say_one(i, categories, totals):
                 return False
             if len(stated) > 1 or not (boxes == number or (boxes > number and same > 1) or (boxes == 0 and same > 2)):
                 return False
     return True
+
+
+def _most_say_one(i: int, categories: tuple[str, ...], totals: Sequence[dict[tuple[str, ...], int | None]]) -> bool:
+    others = [total[categories] for k, total in enumerate(totals) if k != i and categories in total]
+    return 2 * others.count(1) > len(others) + 1
 
 
 def _misspelt(table: WordTable, i: int, captions: Sequence[str]) -> bool:

@@ -23,6 +23,11 @@ LARGE, NAMED, NAMED_TWICE = 0.12, 0.01, 0.004
 GAP = 0.03
 """What lies at least between two things of which one is left of, or above, the other, in parts of the side."""
 
+OUTER, OFF = 0.33, 0.08
+"""How far from an edge the middle of a thing may be that is on that side, and from the picture's that is near it."""
+
+ACROSS = ("left", "right")
+
 MOST = 6
 """The most things of a kind that are counted."""
 
@@ -193,19 +198,24 @@ def higher(a: Corners, b: Corners) -> bool:
 
 
 def part_of_picture(box: Corners) -> str | None:
-    """ "on the left side", "in the upper right part", "in the middle"; None where it is in no one part."""
+    """ "on the left side", "in the upper right part", "near the middle"; None where it is in no one part."""
     left, top, right, bottom = box
-    x = "left" if right <= 0.5 else "right" if left >= 0.5 else ""
-    y = "upper" if bottom <= 0.48 else "lower" if top >= 0.52 else ""
+    across, down = _middle(box)
+    x, y = half(left, right, ACROSS), half(top, bottom, ("upper", "lower"))
     if x and y:
         return f"in the {y} {x} part"
     if x:
         return f"on the {x} side"
     if y:
         return f"in the {y} part"
-    across, down = _middle(box)
-    small = right - left <= 0.6 and bottom - top <= 0.75
-    return "near the middle" if small and abs(across - 0.5) <= 0.12 and abs(down - 0.5) <= 0.15 else None
+    small = right - left <= 0.5 and bottom - top <= 0.6
+    return "near the middle" if small and max(abs(across - 0.5), abs(down - 0.5)) <= OFF else None
+
+
+def half(first: float, last: float, names: tuple[str, str]) -> str | None:
+    """The name of the half of a side that holds all from first to last, where their middle is in its outer part."""
+    middle = (first + last) / 2
+    return names[0] if last <= 0.5 and middle <= OUTER else names[1] if first >= 0.5 and middle >= 1 - OUTER else None
 
 
 def _middle(box: Corners) -> tuple[float, float]:

@@ -50,14 +50,14 @@ class Template:
         self._seed = seed
 
     def turns(self, seen: Seen, kind: Kind, key: str) -> list[Turn] | Rejected:
-        """The turns about an image; of `detail` one, with the question ""."""
+        """The turns about an image; of `detail` one, whose question asks for no more than the answer holds."""
         if kind == "complex":
             return Rejected("needs_a_model", "the annotations decide no question that takes reasoning")
         known = certain(seen.captions, seen.boxes, seen.crowds, seen.invalid, self._table, self._own)
         dice = Dice(self._seed, "template", kind, key)
         if kind == "detail":
             told = paragraph(known, dice)
-            return [Turn("", told)] if told else Rejected("nothing_certain", "too little for a paragraph is certain")
+            return [told] if told else Rejected("nothing_certain", "too little for a paragraph is certain")
         turns = list(_drawn(known, dice))
         if len(turns) < FEWEST:
             return Rejected("nothing_certain", f"{len(turns)} of the {FEWEST} questions that it takes can be answered")
@@ -72,13 +72,10 @@ def _drawn(known: Certain, dice: Dice) -> Iterator[Turn]:
     wanted = FEWEST + 1 + dice.below(MOST - FEWEST)
     groups = questions(known, dice)
     yes, no = groups.pop("present"), groups.pop("absent")
-    seconds = groups.pop("again")
     pairs = min(len(yes), len(no), 1 + dice.chance(0.4))
     order = dice.shuffled([(name, asked) for name, those in groups.items() for asked in those])
     first = [asked for name, asked in order if name in ("scene", "listing")]
     singles = first + [asked for name, asked in order if name not in ("scene", "listing")]
-    if len(singles) + 2 * pairs <= FEWEST:
-        singles += seconds
     while 2 * pairs > max(2, wanted - len(first)):
         pairs -= 1
     chosen: list[Asked] = [*yes[:pairs], *no[:pairs]]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from builders.dice import Dice
-from builders.instruct.template.agreed import Agreed, again
 from builders.instruct.template.certain import Certain, Thing, beside, higher, part_of_picture
 from builders.instruct.template.english import NUMBERS, Noun, capital, listed, phrases
 from builders.instruct.turns import Turn
@@ -43,7 +42,6 @@ def questions(known: Certain, dice: Dice) -> dict[str, list[Asked]]:
         "listing": list(_listing(known, dice)),
         "present": [_present(thing) for thing in dice.shuffled(known.things)],
         "absent": [_absent(noun) for noun in dice.shuffled(known.absent)],
-        "again": [_scene(second)] if (second := again(known.captions)) else [],
         "where": [Asked("where", "answer", {"where": known.where})] if known.where else [],
         "count": dice.shuffled([_count(thing, thing.number) for thing in known.things if thing.number])[:2],
         "colour": dice.shuffled([_colour(thing, thing.colour) for thing in known.things if thing.colour])[:1],
@@ -54,17 +52,18 @@ def questions(known: Certain, dice: Dice) -> dict[str, list[Asked]]:
 
 def scene(known: Certain) -> Asked:
     """What the best of the captions tells."""
-    return _scene(known.captions[0])
-
-
-def _scene(told: Agreed) -> Asked:
+    told = known.captions[0]
     return Asked("scene", told.form, {"text": told.text})
 
 
 def phrase(thing: Thing) -> str:
-    """A thing as one names it for the first time: "a dog", "two dogs", "dogs"."""
+    """A thing as one names it for the first time: "a dog", "two dogs", "dogs"; beside one that is told of, others of
+    whom no caption speaks may stand: "at least one person".
+    """
     if thing.number and thing.number > 1:
         return thing.noun.counted(thing.number)
+    if thing.category == "person" and len(thing.boxes) > 1 and not thing.several:
+        return f"at least one {thing.noun.one}"
     return thing.noun.some if thing.several else thing.noun.a
 
 
@@ -82,6 +81,14 @@ def sides(known: Certain) -> Iterator[tuple[Thing, Thing, str]]:
         for b in known.things:
             if a.alone and b.alone and a is not b and (side := beside(a.box, b.box)):
                 yield a, b, side
+
+
+def heights(known: Certain) -> Iterator[tuple[Thing, Thing]]:
+    """Each pair of single things of which the first is clearly higher up than the second."""
+    for a in known.things:
+        for b in known.things:
+            if a.alone and b.alone and higher(a.box, b.box):
+                yield a, b
 
 
 def _listing(known: Certain, dice: Dice) -> Iterator[Asked]:
@@ -124,7 +131,9 @@ def _places(known: Certain) -> Iterator[Asked]:
 
 
 def _relations(known: Certain, dice: Dice) -> Iterator[Asked]:
-    for a, b, side in sides(known):
+    for a, b, side in [pair for pair in sides(known) if pair[2] == "left"]:
+        if dice.chance(0.5):
+            a, b, side = b, a, "right"
         words = {"S": the(a), "T": the(b), "side": SIDES[side]}
         if dice.chance(0.5):
             yield Asked("relation", "answer", words)
@@ -132,8 +141,6 @@ def _relations(known: Certain, dice: Dice) -> Iterator[Asked]:
             yield Asked("side", "agree", words | {"asked": SIDES[side]})
         else:
             yield Asked("side", "deny", words | {"asked": SIDES[OPPOSITE[side]]})
-    for a in known.things:
-        for b in known.things:
-            if a.alone and b.alone and higher(a.box, b.box):
-                one, other = dice.shuffled([a, b])
-                yield Asked("height", "answer", {"S": the(one), "T": the(other), "U": the(a), "L": the(b)})
+    for a, b in heights(known):
+        one, other = dice.shuffled([a, b])
+        yield Asked("height", "answer", {"S": the(one), "T": the(other), "U": the(a), "L": the(b)})

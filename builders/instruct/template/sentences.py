@@ -69,7 +69,7 @@ def sentence(table: WordTable, caption: str) -> tuple[Form, str] | None:
     if sum(letter.isupper() for letter in text) > len(text) / 2:
         text = text.lower()
     text = _LEAD.sub("", text)
-    text = _LYING.sub(lambda found: found[1] + "ying ", text)
+    text = re.sub(r"\btv\b", "TV", _LYING.sub(lambda found: found[1] + "ying ", text))
     parts = tokens(text)
     if (
         not _SHORTEST <= len(parts) <= _LONGEST

@@ -9,6 +9,9 @@ import pytest
 from builders.grounding.words import load_words
 from builders.instruct.template.agreed import agreed
 from builders.instruct.template.captions import mentions
+from builders.instruct.template.compose import Template
+from builders.instruct.template.english import phrases
+from builders.step import Rejected
 from tests.builders.instruct.template.images import BOTTOM, COCO, LEFT, RIGHT, TOP, answers, asked, seen
 
 DOG = "A dog sleeping on a couch.|A brown dog sleeping on the couch.|A dog is sleeping on a couch."
@@ -68,10 +71,63 @@ def test_where_all_of_a_kind_are_is_told_unless_some_may_be_unboxed() -> None:
     assert "the dogs are in" not in answers(seen(captions, crowds=("dog",), dog=boxes), "detail")
 
 
-def test_no_conversation_asks_the_same_twice() -> None:
+def test_no_conversation_asks_the_same_twice_nor_in_other_words() -> None:
     for turns in (asked(seen(DOG, dog=LEFT, couch=BOTTOM), keys=1, seed=seed) for seed in range(60)):
         questions = [turn.question for turn in turns]
         assert len(set(questions)) == len(questions)
+        assert sum(question in phrases()["scene"]["ask"] for question in questions) <= 1
+
+
+def test_a_photo_of_which_only_captions_tell_makes_no_conversation() -> None:
+    captions = "A sunset over a calm lake.|A sunset over a lake.|The calm lake is lit by a sunset."
+    rejected = Template(COCO, {}, 0).turns(seen(captions), "conversation", "key")
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "nothing_certain"
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("Two cows lying in a barn behind a tractor.", "two cows lying in a barn"),  # where it ends well before
+        ("Two cows with tubing on their faces lying in a barn.", None),  # in its midst
+        ("Two muddy cows lying in a barn.", None),
+        ("Two friends lying in a barn beside two cows.", None),  # friends of each other, as nobody else says
+        ("A couple of cows lying in a barn near the pond.", "a couple of cows lying in a barn"),
+        ("Two cows in a barn behind a tractor with a blue cabin on its top.", None),  # little of it is left
+        ("Two brown cows in the barn are lying behind a tractor.", None),  # "two brown cows in the barn are lying"
+        ("Two cows lying in a cowbarn.", "two cows lying in a cowbarn"),  # two words of another
+        ("Two large cows lying in a barn together.", "two large cows lying in a barn together"),  # claims little
+    ],
+)
+def test_what_one_caption_alone_says_is_left_out_or_the_caption_is(first: str, told: str | None) -> None:
+    table = load_words(COCO)
+    captions = [first, "Brown cows lying in a cow barn.", "The brown cows are in a barn.", "Brown cattle in the barn."]
+    named = [mentions(table, one) for one in captions]
+    found = agreed(table, captions, named, Counter(cow=2, person=2), frozenset())
+    assert [one.text for one in found if one.text.startswith(("two", "a couple"))] == ([told] if told else [])
+
+
+def test_a_caption_that_is_told_to_its_end_comes_before_one_that_is_not() -> None:
+    table = load_words(COCO)
+    captions = [
+        "A dog sleeping on a couch by the window.",
+        "The dog sleeping on a couch.",
+        "The dog on a couch sleeps.",
+    ]
+    named = [mentions(table, one) for one in captions]
+    found = agreed(table, captions, named, Counter(dog=1, couch=1), frozenset())
+    assert [(one.text, one.whole) for one in found if "sleeping" in one.text] == [
+        ("the dog sleeping on a couch", True),
+        ("a dog sleeping on a couch", False),
+    ]
+
+
+def test_a_group_is_not_told_where_most_captions_see_one() -> None:
+    table = load_words(COCO)
+    captions = ["A group of people skiing on a slope.", "A person skiing on a slope.", "A person on the slope skiing."]
+    named = [mentions(table, one) for one in captions]
+    found = agreed(table, captions, named, Counter(person=3), frozenset())
+    assert sorted(one.text for one in found) == ["a person on the slope skiing", "a person skiing on a slope"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from builders.instruct.quality import broken
 from builders.instruct.template.compose import Template
+from builders.instruct.template.english import phrases
 from builders.step import Rejected
 from tests.builders.instruct.template.images import BOTTOM, COCO, LEFT, RIGHT, TOP, answers, asked, seen
 
@@ -143,6 +144,21 @@ def test_of_two_single_things_that_are_clearly_apart_the_side_is_told() -> None:
     assert not re.search("cat[^.]* right of|dog[^.]* left of", told)
 
 
+def test_a_pair_is_asked_for_from_one_of_its_ends_only() -> None:
+    template = Template(COCO, {}, 0)
+    for key in range(60):
+        turns = template.turns(seen(PAIR, cat=LEFT, dog=RIGHT), "conversation", f"key {key}")
+        assert isinstance(turns, list)
+        assert sum(bool(re.search("(left|right) of", turn.answer)) for turn in turns) <= 1
+
+
+def test_a_person_beside_others_of_whom_no_caption_speaks_is_not_said_to_be_the_only_one() -> None:
+    captions = "A man holding a cat.|A man with a cat.|A man and a cat."
+    told = answers(seen(captions, person=[LEFT, RIGHT], cat=TOP))
+    assert "at least one person" in told
+    assert not re.search("there is a person,|a person and|and a person", told)
+
+
 def test_a_side_that_is_asked_wrongly_is_denied() -> None:
     for turn in asked(seen(PAIR, cat=LEFT, dog=RIGHT), keys=200):
         if match := re.search(r"the (cat|dog).* to the (left|right) of", turn.question):
@@ -173,6 +189,21 @@ def test_no_side_is_told_of_things_that_overlap_or_are_not_single(dog: object) -
 )
 def test_the_part_of_the_picture_is_told(box: tuple[float, float, float, float], place: str) -> None:
     assert f"the cat is {place} of the picture" in answers(seen(PAIR, cat=box, dog=(0.0, 0.0, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0.3, 0.49, 0.65, 0.8),  # lower than the middle, higher than the lower part
+        (0.3, 0.35, 0.5, 0.65),  # left of the middle, and not far to the left
+        (0.51, 0.2, 0.7, 0.8),  # in the right half, but at its middle
+        (0.1, 0.3, 0.9, 0.7),  # in the middle, and beyond
+        (0.45, 0.1, 0.55, 0.9),
+    ],
+)
+def test_no_part_of_the_picture_is_told_where_eyes_would_not_agree(box: tuple[float, float, float, float]) -> None:
+    image = seen(PAIR, cat=box, dog=(0.0, 0.0, 1.0, 1.0))
+    assert not re.search("the cat .*(middle|part|side)", answers(image) + answers(image, "detail"))
 
 
 # ---- captions --------------------------------------------------------------------------------------------------------
@@ -228,7 +259,38 @@ def test_the_list_of_things_stays_open() -> None:
 def test_a_detailed_answer_is_one_paragraph_of_two_sentences_or_more() -> None:
     turns = Template(COCO, {}, 0).turns(seen(PAIR, cat=LEFT, dog=RIGHT), "detail", "key")
     assert isinstance(turns, list)
-    assert [turn.question for turn in turns] == [""]
+    assert len(turns) == 1
     assert turns[0].answer.count(". ") >= 1
     assert "\n" not in turns[0].answer
     assert broken(turns) is None
+
+
+def test_the_question_for_a_detailed_answer_asks_for_no_more_than_it_holds() -> None:
+    ways = phrases()["detail"]
+    placed, unplaced = seen(PAIR, cat=LEFT, dog=RIGHT), seen(PAIR, cat=(0, 0, 1, 1), dog=(0.1, 0, 1, 1))
+    turns = [*asked(placed, "detail"), *asked(unplaced, "detail"), *asked(seen(PAIR, cat=TOP), "detail")]
+    assert len(asked(unplaced, "detail")) == 60
+    assert {turn.question for turn in turns} >= {*ways["several"], *ways["located"]}
+    for turn in turns:
+        sentences = turn.answer.count(". ") + 1
+        located = bool(re.search("side of|part of|middle of|(left|right) of|higher up", turn.answer))
+        fitting = {*ways["two" if sentences == 2 else "several"], *(ways["located"] if located else [])}
+        assert turn.question in fitting
+
+
+def test_a_detailed_answer_says_nothing_twice() -> None:
+    zebras = "Zebras grazing in a field.|Zebras grazing in the field.|Two zebras.|Two zebras grazing."
+    assert "there are two zebras in all" in answers(seen(zebras, zebra=[LEFT, BOTTOM]), "detail")
+    assert not re.search("(left|right) of", answers(seen(PAIR, cat=LEFT, dog=RIGHT), "detail"))  # their sides are told
+    zebras = "Two zebras grazing by a bench.|Two zebras grazing in front of a bench.|Two zebras grazing near a bench."
+    told = answers(seen(zebras, zebra=[LEFT, BOTTOM], bench=RIGHT), "detail")
+    assert "two zebras grazing" in told
+    assert "in all" not in told
+
+
+def test_a_detailed_answer_tells_the_height_and_the_place_only_where_they_are_new() -> None:
+    beneath = (0.3, 0.52, 0.7, 0.7)
+    assert "higher up" in answers(seen(PAIR, cat=TOP, dog=beneath), "detail")
+    kitchen = "A cat next to a dog in a kitchen.|A cat and a dog in a kitchen."
+    assert "the scene is set" not in answers(seen(kitchen, cat=LEFT, dog=LEFT), "detail")
+    assert "the scene is set in a kitchen" in answers(seen("A cat.|A kitchen.|My kitchen, my cat.", cat=TOP), "detail")

@@ -20,6 +20,7 @@ TABLE = load_words("person bicycle skateboard dog cat zebra train couch bed toot
         ("A close up of a cat on a bed.", "a cat on a bed"),
         ("A TRAIN IN AN OLD STATION", "a train in an old station"),
         ("A dog laying on a couch.", "a dog lying on a couch"),
+        ("A cat sleeping behind a tv.", "a cat sleeping behind a TV"),
         ("Zebras standing in the tall grass", "zebras standing in the tall grass"),
     ],
 )
