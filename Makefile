@@ -33,9 +33,10 @@ lint: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -n 2 -m 'not ray and not faults and not consumers'
+	$(BIN)/pytest -n 2 -m 'not ray and not faults and not consumers and not slow'
 
 test: lint unit
+	$(BIN)/pytest -n 2 -m 'slow and not ray and not faults and not consumers'
 	$(BIN)/pytest -m '(ray or faults) and not consumers'
 
 test-all: test

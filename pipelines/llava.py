@@ -71,10 +71,10 @@ def llava(recipe: LlavaRecipe) -> Dag:
         boxes: dict[Kind, bool] = {kind: getattr(recipe.boxes, kind) for kind in wanted}
         ask = AskModel(prompts, boxes, llm.provider, llm.model, llm.parameters)
         sample = ConversationSample((*told, "request", "tokens_in", "tokens_out"), recipe.seed)
-        full = math.ceil(2 * llm.concurrency / recipe.output.unit)
-        units = min(2 + full, _MOST_UNITS)  # one that starts and one that ends are not full
+        full = math.ceil(3 * llm.concurrency / recipe.output.unit)
+        units = min(2 + full, _MOST_UNITS)  # those that start and those that end have few requests in flight
         asking = Stage("ask", (ask,), batch=_WHOLE_UNIT, cpus=0, at_once=units)
-        stages = [photos, asking, Stage("turns", (ReadAnswer(), checked, sample))]
+        stages = [photos, asking, Stage("turns", (ReadAnswer(20 * recipe.quality.max_chars), checked, sample))]
         asks, models = Asking(ask, llm, len(wanted) if recipe.responses == "all" else 1), {"prompts": prompts.files}
     else:
         compose = ComposeAnswer(Template(source.categories, source.synonyms, recipe.seed))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from builders.dice import Dice
-from builders.instruct.ask import boxes_of
+from builders.instruct.context import boxes_of
 from builders.instruct.parse import Unreadable, parse_turns
 from builders.instruct.quality import REFUSAL, Rule, broken
 from builders.instruct.questions import DETAILED
@@ -22,11 +22,15 @@ TEMPLATE = "template"
 _CUT = {"length": "truncated", "refusal": "refusal", "content_filter": "content_filter"}
 """What an answer is that the API itself did not call whole, by its finish reason."""
 
+LONGEST = 100_000
+"""Characters of an answer that is read: 20 times what a recipe allows one text by default. Our choice."""
+
 
 @dataclass
 class ReadAnswer:
-    """Adds `_read`, the turns of the answer."""
+    """Adds `_read`, the turns of the answer. One of over `longest` characters is rejected before it is looked at."""
 
+    longest: int = LONGEST
     name: ClassVar = "read_answer"
     reads: ClassVar = ("response", "_text", "_finish_reason")
     adds: ClassVar = {"_read": TURNS}
@@ -41,6 +45,8 @@ class ReadAnswer:
         text, ended = record["_text"] or "", record["_finish_reason"]
         if ended in _CUT:
             return Rejected(_CUT[ended], text[-200:])
+        if len(text) > self.longest:
+            return Rejected("too_long", f"{len(text):,} characters are over {self.longest:,}")
         try:
             turns = parse_turns(text, record["response"])
         except Unreadable as error:

@@ -93,12 +93,17 @@ def _paths(folder: Path) -> list[Path]:
     """The system message, then each example's two files by number. Raises UserError where one of them is missing."""
     paths = [folder / "system_message.txt"]
     names = {path.name.removesuffix(end) for end in ("_caps.txt", "_conv.txt") for path in folder.glob(f"*{end}")}
-    for name in sorted((name for name in names if not name.startswith(".")), key=lambda name: (len(name), name)):
+    for name in sorted((name for name in names if not name.startswith(".")), key=_place):
         paths += [folder / f"{name}_caps.txt", folder / f"{name}_conv.txt"]
     for path in paths:
         if not path.is_file():
             raise UserError(f"prompts_dir: {folder} has no file {path.name}{_wanted_by(path)}")
     return paths
+
+
+def _place(name: str) -> tuple[bool, int, str]:
+    """Numbers first, by what they count."""
+    return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
 
 
 def _wanted_by(path: Path) -> str:

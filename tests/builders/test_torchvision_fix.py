@@ -15,6 +15,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_torchvision_can_be_imported_afterwards() -> None:
     code = (
         "from builders.torchvision_fix import complete_torchvision as complete\n"

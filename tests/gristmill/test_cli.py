@@ -27,6 +27,7 @@ def started(*command: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_installed_command_and_the_two_modules_are_one_program(recipe: Path) -> None:
     script = Path(sys.executable).with_name("gristmill")
     ways = ([script], [sys.executable, "-m", "gristmill"], [sys.executable, "-m", "pipelines"])

@@ -47,7 +47,7 @@ def test_content_is_every_field_that_decides_bytes() -> None:
         "responses": "drawn",
         "boxes": {"conversation": False, "detail": True, "complex": True},
         "caption_max_chars": 1000,
-        "quality": {"max_chars": 5000, "reject": {}},
+        "quality": {"max_chars": 5000, "reject": {}, "without": []},
     }
     assert content(template())["llm"] == {"kind": "template"}
 
@@ -200,9 +200,7 @@ def test_a_recipe_does_not_change_once_it_is_read() -> None:
 
 
 def test_prompts_lie_beside_the_recipe(path: Path) -> None:
-    path.write_text(
-        yaml.safe_dump({"kind": "llava", "source": SOURCE, "llm": {"kind": "template"}, "prompts_dir": "p"})
-    )
+    path.write_text(yaml.safe_dump({"kind": "llava", "source": SOURCE, "llm": {"model": "m"}, "prompts_dir": "p"}))
     made = load_recipe(path)
     assert isinstance(made, LlavaRecipe)
     assert made.prompts_dir == str(path.parent / "p")

@@ -41,6 +41,7 @@ def photos(shared: Path) -> list[Record]:
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.slow
 def test_scores_of_a_true_architecture_are_open_clips_own(
     photos: list[Record], services: Services, scored: Scored, own_scores: OwnScores, channels_last: bool
 ) -> None:

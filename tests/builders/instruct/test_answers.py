@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders.instruct.answers import CheckTurns, ComposeAnswer, ReadAnswer
+from builders.instruct.answers import LONGEST, CheckTurns, ComposeAnswer, ReadAnswer
 from builders.instruct.context import Box
 from builders.instruct.parse import Kind
 from builders.instruct.quality import RULES, broken, rules
@@ -73,6 +73,31 @@ def test_of_a_long_unreadable_answer_the_beginning_is_told() -> None:
 
     assert isinstance(found, Rejected)
     assert len(found.detail) < 300
+
+
+@pytest.mark.parametrize("response", ["conversation", "detail"])
+def test_an_answer_over_the_bound_is_rejected_before_it_is_looked_at(response: str) -> None:
+    row = {"response": response, "_text": "I'm sorry. A cat", "_finish_reason": "stop"}
+
+    assert ReadAnswer(longest=15)([row]) == [Rejected("too_long", "16 characters are over 15")]
+    assert ReadAnswer(longest=16)([row]) != [Rejected("too_long", "16 characters are over 16")]
+    assert read("x" * (LONGEST + 1), response) == Rejected("too_long", "100,001 characters are over 100,000")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I’m sorry, but I can’t assist with that.",
+        "Could you please provide the notes?",
+        "There is no image attached.",
+        "Question: What?\n\nI cannot describe the image.",
+    ],
+)
+def test_a_refusal_without_a_turn_is_rejected_as_one(text: str) -> None:
+    found = read(text)
+
+    assert isinstance(found, Rejected)
+    assert found.reason == "refusal"
 
 
 def test_one_unreadable_answer_spoils_no_other() -> None:

@@ -59,7 +59,7 @@ def test_a_caption_with_a_control_character_is_left_out_and_counted(control: str
 
 def test_a_caption_may_be_as_long_as_the_recipe_says_and_no_longer() -> None:
     assert told(["x" * 10, "x" * 11, " x" + "x" * 9 + " "], max_chars=10) == ["x" * 10, "x" * 10]
-    assert told(["🐕" * 10, "🐕" * 11], max_chars=10) == ["🐕" * 10]
+    assert told(["é" * 10, "é" * 11], max_chars=10) == ["é" * 10]
 
 
 @pytest.mark.parametrize("captions", [[], [""], ["\x00", "x" * 101]])

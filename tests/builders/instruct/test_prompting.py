@@ -60,13 +60,22 @@ def test_what_stands_in_the_files_is_sent_to_the_last_byte(folder: Path) -> None
     ]
 
 
-def test_examples_stand_in_the_order_of_their_names(folder: Path) -> None:
-    names = ["a", "010", "002", "b", "100", "001", "020"]
+def test_examples_stand_in_the_order_of_their_numbers(folder: Path) -> None:
+    names = ["a", "010", "2", "b", "100", "001", "020"]
     for name in names:
         (folder / "conversation" / f"{name}_caps.txt").write_text(name)
         (folder / "conversation" / f"{name}_conv.txt").write_text("answer")
     chat = load_prompts(folder).messages("conversation", "x")
-    assert [message["content"] for message in chat if message["role"] == "user"] == [*sorted(names), "x"]
+    assert [message["content"] for message in chat if message["role"] == "user"] == [
+        "001",
+        "2",
+        "010",
+        "020",
+        "100",
+        "a",
+        "b",
+        "x",
+    ]
 
 
 def test_one_chat_does_not_change_the_next(folder: Path) -> None:

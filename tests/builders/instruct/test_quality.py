@@ -14,6 +14,12 @@ from builders.instruct.turns import Turn
     ("answer", "reason"),
     [
         ("  ", "empty_answer"),
+        ("\u200b\ufeff \u2060", "empty_answer"),
+        ("A c\x00at.", "broken_text"),
+        ("A c\x1b[1mat.", "broken_text"),
+        ("A c\x85at.", "broken_text"),
+        ("A c\ufffdt.", "broken_text"),
+        ("A c\ud800t.", "broken_text"),
         ("I'm sorry, but I can't help with that.", "refusal"),
         ("As an AI language model, I have no eyes.", "refusal"),
         ("I cannot see the image.", "refusal"),
@@ -49,6 +55,11 @@ def test_good_answers_pass(answer: str) -> None:
 
 def test_every_rule_has_a_reason_of_its_own() -> None:
     assert len({rule.reason for rule in RULES}) == len(RULES)
+
+
+def test_broken_text_is_told_by_its_first_such_character_in_a_question_too() -> None:
+    assert broken([Turn("What\x07?", "A\ufffd.")]) == ("broken_text", "U+0007")
+    assert broken([Turn("What?", "A\tcat.\n\nTwo 👩‍👩‍👧, नमस्ते.")]) is None
 
 
 # ---- a recipe's own --------------------------------------------------------------------------------------------------
@@ -122,3 +133,18 @@ def test_a_question_that_names_its_source_is_told_as_well_as_an_answer(question:
     found = broken([Turn(question, "A cat.")])
     assert found is not None
     assert found[0] == "names_its_source"
+
+
+def test_rules_of_the_list_can_be_left_out_by_their_names() -> None:
+    turn = Turn("What does the caption say?", "I'm sorry.")
+
+    assert broken([turn], rules(100, {})) == ("refusal", "I'm sorry")
+    assert broken([turn], rules(100, {}, ["refusal"])) == ("names_its_source", "does the caption say")
+    assert broken([turn], rules(100, {"sorry": "sorry"}, {"refusal", "names_its_source"})) == ("sorry", "sorry")
+    assert rules(100, {}, [rule.reason for rule in RULES])[0].reason == "too_long"
+
+
+@pytest.mark.parametrize("name", ["politeness", "too_long", "", "own"])
+def test_a_rule_that_the_list_has_not_cannot_be_left_out(name: str) -> None:
+    with pytest.raises(ValueError, match="take of empty_answer, broken_text, refusal, names_its_source"):
+        rules(100, {"own": "x"}, ["refusal", name])

@@ -27,6 +27,8 @@ from builders.shards.store import Store
 from schemas.errors import BuildError
 from schemas.llm import OpenAiLlm, Price
 
+pytestmark = pytest.mark.slow
+
 PRICE = {"m": Price(input=1_000_000, output=1_000_000)}  # a dollar a token
 
 
@@ -431,6 +433,7 @@ run(Path({folder!r}), log, lambda asker: asker.ask([asking(str(n)) for n in rang
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("lines", [20, 90, 210])
 def test_a_kill_loses_no_more_answers_than_were_in_flight(tmp_path: Path, lines: int) -> None:
     log, folder = tmp_path / "log", tmp_path / "ledger"

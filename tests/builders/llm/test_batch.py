@@ -14,6 +14,8 @@ from schemas.errors import BuildError
 from tests.builders.llm.batch_pass import BUILD, USD, Pass, request_of
 from tests.builders.llm.batch_server import KEY, Row, Site, answered, ended, refused, row, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:

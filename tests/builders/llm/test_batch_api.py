@@ -16,6 +16,8 @@ from schemas.llm import OpenAiLlm
 from tests.builders.llm.batch_pass import Pass, request_of
 from tests.builders.llm.batch_server import KEY, Call, Reply, Site, error, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:

@@ -14,6 +14,8 @@ from builders.shards.store import Store
 from schemas.errors import BuildError
 from tests.builders.llm.batch_pass import BUILD, request_of
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = [request_of(number) for number in range(3)]
 
 

@@ -16,6 +16,8 @@ from schemas.llm import Price
 from tests.builders.llm.batch_pass import PRICE, USD, Pass, request_of
 from tests.builders.llm.batch_server import ENDED, QUEUE_FULL, Made, Site, answered, ended, row, serve
 
+pytestmark = pytest.mark.slow
+
 MOST = max(bound(Price(**PRICE), request_of(number), batch=True) for number in range(7))
 """What a request of these may cost."""
 

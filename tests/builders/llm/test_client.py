@@ -19,6 +19,8 @@ from tests.builders.llm import replies
 from tests.builders.llm.replies import Reply, answer, as_json
 from tests.builders.llm.server import Api, Script, Seen, serve
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5q"
 BODY = {
     "model": "mill-1",

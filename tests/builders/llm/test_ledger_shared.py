@@ -27,6 +27,8 @@ from builders.llm.segments import entries_of, files_of
 from builders.shards.store import Store
 from tests.builders.llm.entries import START, entry, failure, hash_of, names
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -254,6 +256,7 @@ def worker(folder: Path, first: int, count: int) -> Iterator[tuple[subprocess.Po
             process.kill()
 
 
+@pytest.mark.faults
 def test_two_processes_and_this_one_share_a_folder(store: Store) -> None:
     with worker(store.root, 0, 60) as (one, told), worker(store.root, 1000, 60) as (two, told_too):
         ledger, safe = Ledger(store), []

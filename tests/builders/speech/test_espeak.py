@@ -23,6 +23,8 @@ from builders.speech.speak import Utterance
 from builders.step import Failed, Services
 from schemas.errors import BuildError, UserError
 
+pytestmark = pytest.mark.slow
+
 LONG = "999999999999 " * 500
 TEXTS = ["Good morning.", "The quick brown fox sees 25 dogs, and then it sleeps.", "Why?", "Good evening, Doctor."]
 

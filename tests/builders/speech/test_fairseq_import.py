@@ -25,6 +25,8 @@ from builders.speech.features import FeatureSpec, mfcc_spec
 from builders.speech.vocabulary import load_vocabulary, save_vocabulary
 from schemas.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 HUBERT = FeatureSpec("hubert", 50.0, model="facebook/hubert-base-ls960", model_sha256="ab" * 32, layer=9)
 
 

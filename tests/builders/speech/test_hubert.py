@@ -22,6 +22,8 @@ from builders.speech.vocabulary import Vocabulary
 from builders.torchvision_fix import complete_torchvision
 from schemas.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 NORMS = ("group", "layer")
 LAYERS = 3
 

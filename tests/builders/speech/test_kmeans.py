@@ -19,6 +19,8 @@ from builders.speech.kmeans import Sample, draw_sample, fit
 from builders.speech.units import distance, merge
 from schemas.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SPEC = mfcc_spec()
 
 

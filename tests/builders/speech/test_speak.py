@@ -19,6 +19,8 @@ from builders.speech.espeak import Espeak
 from builders.speech.speak import SpeakText, Utterance
 from builders.step import Failed, Record, Rejected, Result, Services
 
+pytestmark = pytest.mark.slow
+
 
 def _tone(seconds: float = 0.5, level: float = 0.1) -> Sound:
     return Sound((level * np.sin(np.arange(int(16_000 * seconds)) / 10)).astype(np.float32), 16_000)

@@ -22,6 +22,8 @@ from builders.step import Rejected, Services
 from builders.torchvision_fix import complete_torchvision
 from schemas.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 LETTERS = "_ abcdefghijklmnopqrstuvwxyz',.?-"
 TEXT = "Hello there, my friend."
 SaveVits = Callable[..., Path]
