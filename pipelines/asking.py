@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import ray
 
-from builders.llm.asker import Asker
+from builders.llm.asker import NOT_ANSWERED, Asker
 from builders.llm.ledger import LEDGER_NOTE, Ledger
 from builders.llm.outcomes import Sent
 from builders.llm.request import Entry, Purpose, Request
@@ -69,11 +69,18 @@ class AskingWorker:
         if self._client:
             await self._client.close()
 
+    async def _until_opened(self) -> None:
+        try:
+            await asyncio.wait_for(self._opened.wait(), _KEY_WITHIN)
+        except TimeoutError:
+            why = "the process that asks was started again, and nobody has handed it the key"
+            raise BuildError(f"llm: {why}; run the same command again") from None
+
     async def _ready(self) -> Asker:
         async with self._lock:
             if self._asker is None:
                 if self._keyed and not self._key:  # started again: the driver will hand the key over again
-                    await asyncio.wait_for(self._opened.wait(), _KEY_WITHIN)
+                    await self._until_opened()
                 self._ledger.sweep()
                 ledger = Ledger(self._ledger)
                 await asyncio.to_thread(ledger.refresh)
@@ -89,7 +96,7 @@ class AskingWorker:
 
 async def _not_asked(request: Request) -> Sent:
     """Where the Batch API has been asked before the build."""
-    return Sent("not_answered", detail=f"select outcome, detail from ledger where hash = '{request.hash}'")
+    return Sent(NOT_ANSWERED, detail=f"select outcome, detail from ledger where hash = '{request.hash}'")
 
 
 AskingActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)(AskingWorker)

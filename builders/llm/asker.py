@@ -32,6 +32,8 @@ LOOK_EVERY = 2.0
 BACKOFF = 1.0
 """Seconds before the second try; twice as many before each further one, more or less by half."""
 LONGEST_BACKOFF = 60.0
+NOT_ANSWERED = "not_answered"
+"""The outcome of a request that nobody was asked: the ledger, which batches have filled, has no answer to it."""
 PATIENCE = 600.0
 """Seconds for which a request is asked again while the server says that it is asked too often (429)."""
 REFUSED = 5
@@ -247,7 +249,8 @@ class Asker:
             if entry.usd is None and sent.outcome in ("timeout", "garbled") and self._settings.price:
                 entry = replace(entry, usd=reserved)  # it may have been billed all the same
             self._limits.observe(sent.headers)
-            sealed = self._sealer.note(entry)
+            if entry.outcome != NOT_ANSWERED:
+                sealed = self._sealer.note(entry)
             if entry.answered:
                 await sealed
                 self._measure(entry)

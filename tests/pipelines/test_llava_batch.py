@@ -100,6 +100,8 @@ def test_what_no_batch_answers_has_failed_and_is_asked_for_again_alone(tmp_path:
         assert reasons.keys() == {"failed/ask/not_answered"}
         assert "select outcome, detail from ledger" in table(out, "rejects", "detail")[0][0]
         assert set(losses(out).values()) == {("failed", "ask", "not_answered")}
+        rows = sum(len(made.requests) for made in site.batches.values())
+        assert manifest["llm"]["requests"] == rows, "what was looked for in vain was not asked"
         before = len(site.batches)
         site.row = talks
         again = mill(recipe_for(tmp_path, site.base_url), out, retry_failed=True)
