@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from builders.instruct.parse import visible
+from builders.instruct.courtesy import visible
 from builders.instruct.turns import IMAGE, Turn
 
 _PLAIN = str.maketrans(
