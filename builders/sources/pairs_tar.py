@@ -56,6 +56,45 @@ def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
 
     Of a sample's members one image, `.txt` and `.json` are used; `.txt` not where `source.caption` names a JSON field.
     """
+    found = list_samples(files, _SLOTS, "image", bool(source.caption), source.limit)
+    listed = Listed(
+        keys=[key_of(one["name"]) for one in found.samples],
+        columns=found.columns("image"),
+        problems=[_problem(one) for one in found.samples],
+        media=[one["image"]["size"] if "image" in one else 0 for one in found.samples],
+        files=None,
+        sha256={"source.path": found.sha256},
+        told={"tars": len(files), "members not used": found.unused},
+        mend="rename the samples, or give each shard its own build",
+    )
+    fields = {name: named(source, name) for name in ("caption", "url", "license", "text_boxes")}
+    load = LoadTar(tuple(files), tuple(path.stat().st_size for path in files), fields)
+    return finish(listed, files[0].parent, load, unit, {})
+
+
+@dataclass(frozen=True)
+class TarSamples:
+    """What tars hold, by their headers: of each sample its name, where its members lie by slot, the `file_name` of its
+    medium, and its problem. `sha256` in hex is of all headers."""
+
+    samples: list[dict[str, Any]]
+    unused: int
+    sha256: str
+
+    def columns(self, medium: str) -> dict[str, pa.Array]:
+        """Where the members lie, and the medium's name."""
+        columns = {slot: pa.array([one.get(slot) for one in self.samples], _PLACE) for slot in (medium, "txt", "json")}
+        names = [text(one.get("file_name")) for one in self.samples]
+        return {**columns, f"{medium}_name": pa.array(names, pa.string())}
+
+
+def list_samples(
+    files: list[Path], slots: Mapping[str, str], medium: str, json_text: bool, limit: int | None
+) -> TarSamples:
+    """List tars by `slots`, the slot of each extension; `json_text`: text files are not used, the JSON holds the text.
+
+    Raises UserError for a tar that is none, packed, or cut off.
+    """
     whole = hashlib.sha256()
     found: list[dict[str, Any]] = []
     unused = 0
@@ -64,37 +103,22 @@ def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
         for name, offset, size in headers(path):
             whole.update(f"{number}\0{name}\0{offset}\0{size}\n".encode("utf-8", "surrogateescape"))
             stem, extension = split(name)
-            slot = _SLOTS.get(extension.lower())
+            slot = slots.get(extension.lower())
             if not stem:
                 unused += 1
                 continue
             if stem != group:
                 group = stem
                 found.append({"name": stem})
-            if slot is None or (slot == "txt" and source.caption):
+            if slot is None or (slot == "txt" and json_text):
                 unused += 1
             elif slot in found[-1]:
                 found[-1]["problem"] = f"repeated_member: {name!r} is a second {slot}"
             else:
                 found[-1][slot] = {"file": number, "offset": offset, "size": size}
-                if slot == "image":
+                if slot == medium:
                     found[-1]["file_name"] = name
-    found = found[: source.limit]
-    columns = {slot: pa.array([one.get(slot) for one in found], _PLACE) for slot in ("image", "txt", "json")}
-    columns["image_name"] = pa.array([text(one.get("file_name")) for one in found], pa.string())
-    listed = Listed(
-        keys=[key_of(one["name"]) for one in found],
-        columns=columns,
-        problems=[_problem(one) for one in found],
-        media=[one["image"]["size"] if "image" in one else 0 for one in found],
-        files=None,
-        sha256={"source.path": whole.hexdigest()},
-        told={"tars": len(files), "members not used": unused},
-        mend="rename the samples, or give each shard its own build",
-    )
-    fields = {name: named(source, name) for name in ("caption", "url", "license", "text_boxes")}
-    load = LoadTar(tuple(files), tuple(path.stat().st_size for path in files), fields)
-    return finish(listed, files[0].parent, load, unit, {})
+    return TarSamples(found[:limit], unused, whole.hexdigest())
 
 
 def split(name: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from builders.sources.pairs import Listed, Pairs, check_unchanged, decoded, finish, key_of, text
-from builders.sources.pairs_tar import TEXT_MAX, headers, split
+from builders.sources.pairs import Listed, Pairs, check_unchanged, decoded, finish, key_of
+from builders.sources.pairs_tar import TEXT_MAX, list_samples
 from builders.sources.speech_manifest import told_by
 from builders.sources.speech_rows import AUDIO, SPEECH, SpeechFields
 from builders.speech.audio import MAX_BYTES
 from builders.step import Record
 
-_PLACE = pa.struct([("file", pa.int32()), ("offset", pa.int64()), ("size", pa.int64())])
 _SLOTS = {"txt": "txt", "json": "json", **dict.fromkeys(AUDIO, "audio")}
 
 
@@ -54,40 +52,15 @@ def open_speech_tars(files: list[Path], fields: SpeechFields, unit: int, limit: 
 
     Of a sample's members one audio, `.txt` and `.json` are used; `.txt` not where `source.text` names a JSON field.
     """
-    whole = hashlib.sha256()
-    found: list[dict[str, Any]] = []
-    unused = 0
-    for number, path in enumerate(files):
-        group = None
-        for name, offset, size in headers(path):
-            whole.update(f"{number}\0{name}\0{offset}\0{size}\n".encode("utf-8", "surrogateescape"))
-            stem, extension = split(name)
-            slot = _SLOTS.get(extension.lower())
-            if not stem:
-                unused += 1
-                continue
-            if stem != group:
-                group = stem
-                found.append({"name": stem})
-            if slot is None or (slot == "txt" and fields.text):
-                unused += 1
-            elif slot in found[-1]:
-                found[-1]["problem"] = f"repeated_member: {name!r} is a second {slot}"
-            else:
-                found[-1][slot] = {"file": number, "offset": offset, "size": size}
-                if slot == "audio":
-                    found[-1]["file_name"] = name
-    found = found[:limit]
-    columns = {slot: pa.array([one.get(slot) for one in found], _PLACE) for slot in ("audio", "txt", "json")}
-    columns["audio_name"] = pa.array([text(one.get("file_name")) for one in found], pa.string())
+    found = list_samples(files, _SLOTS, "audio", bool(fields.text), limit)
     listed = Listed(
-        keys=[key_of(one["name"]) for one in found],
-        columns=columns,
-        problems=[_problem(one) for one in found],
-        media=[one["audio"]["size"] if "audio" in one else 0 for one in found],
+        keys=[key_of(one["name"]) for one in found.samples],
+        columns=found.columns("audio"),
+        problems=[_problem(one) for one in found.samples],
+        media=[one["audio"]["size"] if "audio" in one else 0 for one in found.samples],
         files=None,
-        sha256={"source.path": whole.hexdigest()},
-        told={"kind": "webdataset", "tars": len(files), "members not used": unused},
+        sha256={"source.path": found.sha256},
+        told={"kind": "webdataset", "tars": len(files), "members not used": found.unused},
         mend="rename the samples, or give each shard its own build",
     )
     load = LoadSpeechTar(tuple(files), tuple(path.stat().st_size for path in files), fields)
