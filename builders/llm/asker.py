@@ -23,7 +23,7 @@ from builders.llm.outcomes import Sent
 from builders.llm.request import Entry, Purpose, Request
 from builders.llm.sealing import Sealer
 from schemas.errors import BuildError
-from schemas.llm import OpenAiLlm, Price
+from schemas.llm import OpenAiLlm
 
 SEAL_EVERY = 0.1
 """Seconds from one sealed file to the next, at least: answers that come meanwhile wait for it."""
@@ -245,7 +245,10 @@ class Asker:
         usd = reserved
         try:
             sent = await self._send(request)
-            entry = entry_of(sent, request, self._purpose, self._settings.price, at, time.monotonic() - began)
+            billed = cost(self._settings.price, sent.tokens_in, sent.tokens_out, sent.tokens_cached)
+            who = request.provider, request.model
+            entry = sent.entry(uuid.uuid4().hex, request.hash, at, self._purpose, *who, billed)
+            entry = replace(entry, seconds=round(time.monotonic() - began, 3))
             if entry.usd is None and sent.outcome in ("timeout", "garbled") and self._settings.price:
                 entry = replace(entry, usd=reserved)  # it may have been billed all the same
             self._limits.observe(sent.headers)
@@ -269,29 +272,3 @@ class Asker:
             self._stop(BuildError("llm.max_usd: the endpoint tells no usage, so what is spent is not known; unset it"))
         self._measured = True
         self._longest = max(self._longest, entry.tokens_out or 0)
-
-
-def entry_of(
-    sent: Sent, request: Request, purpose: Purpose, price: Price | None, at: datetime.datetime, seconds: float
-) -> Entry:
-    """An attempt as the ledger keeps it."""
-    return Entry(
-        id=uuid.uuid4().hex,
-        hash=request.hash,
-        asked_at=at,
-        build=purpose.build,
-        run=purpose.run,
-        provider=request.provider,
-        model=sent.model or request.model,
-        outcome=sent.outcome,
-        status=sent.status,
-        text=sent.text,
-        finish_reason=sent.finish_reason,
-        tokens_in=sent.tokens_in,
-        tokens_out=sent.tokens_out,
-        tokens_cached=sent.tokens_cached,
-        usd=cost(price, sent.tokens_in, sent.tokens_out, sent.tokens_cached),
-        seconds=round(seconds, 3),
-        request_id=sent.request_id,
-        detail=sent.detail,
-    )

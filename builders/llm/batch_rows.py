@@ -97,22 +97,7 @@ def failed(outcome: str, detail: str) -> Sent:
 
 def entry_of(sent: Sent, key: str, batch: str, purpose: Purpose, settings: OpenAiLlm) -> Entry:
     """As the ledger keeps it. Its id follows from batch, request and outcome: read again, it is the same entry."""
-    return Entry(
-        id=uuid.uuid5(_IDS, f"{batch} {key} {sent.outcome}").hex,
-        hash=key,
-        asked_at=datetime.datetime.now(datetime.UTC),
-        build=purpose.build,
-        run=purpose.run,
-        provider=settings.provider,
-        model=sent.model or settings.model,
-        outcome=sent.outcome,
-        status=sent.status,
-        text=sent.text,
-        finish_reason=sent.finish_reason,
-        tokens_in=sent.tokens_in,
-        tokens_out=sent.tokens_out,
-        tokens_cached=sent.tokens_cached,
-        usd=cost(settings.price, sent.tokens_in, sent.tokens_out, sent.tokens_cached, batch=True),
-        request_id=sent.request_id,
-        detail=sent.detail,
-    )
+    usd = cost(settings.price, sent.tokens_in, sent.tokens_out, sent.tokens_cached, batch=True)
+    made = uuid.uuid5(_IDS, f"{batch} {key} {sent.outcome}").hex
+    now = datetime.datetime.now(datetime.UTC)
+    return sent.entry(made, key, now, purpose, settings.provider, settings.model, usd)

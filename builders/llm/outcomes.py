@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builders.llm.limits import LONGEST_PAUSE
-from builders.llm.request import ANSWER
+from builders.llm.request import ANSWER, Entry, Purpose
 
 DETAIL_MAX = 300
 """Characters of a detail."""
@@ -51,6 +51,30 @@ class Sent:
     after: float | None = None
     fatal: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def entry(
+        self, id: str, hash: str, at: datetime.datetime, purpose: Purpose, provider: str, model: str, usd: float | None
+    ) -> Entry:
+        """The attempt as the ledger keeps it. `model` was asked; who answered may say more exactly who it is."""
+        return Entry(
+            id=id,
+            hash=hash,
+            asked_at=at,
+            build=purpose.build,
+            run=purpose.run,
+            provider=provider,
+            model=self.model or model,
+            outcome=self.outcome,
+            status=self.status,
+            text=self.text,
+            finish_reason=self.finish_reason,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            tokens_cached=self.tokens_cached,
+            usd=usd,
+            request_id=self.request_id,
+            detail=self.detail,
+        )
 
 
 Tell = Callable[[str], str]
