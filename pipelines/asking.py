@@ -150,18 +150,17 @@ def asked(dag: Dag, store: Store, purpose: Purpose) -> Iterator[ray.actor.ActorH
     _got(actor.open.remote(key))
     ended = threading.Event()
     threading.Thread(target=_keep_open, args=(actor, key, ended), daemon=True).start()
+    why = ""
     try:
         yield actor
     except (BuildError, UserError) as error:
-        _close(actor, f"{error}: ")
+        why = f"{error}: "
         raise
-    except BaseException:
-        _close(actor, "")
-        raise
-    else:
-        _close(actor, "")
     finally:
-        ended.set()
+        try:
+            _close(actor, why)
+        finally:
+            ended.set()
 
 
 def _keep_open(actor: ray.actor.ActorHandle, key: str | None, ended: threading.Event) -> None:
@@ -199,7 +198,6 @@ def account(dag: Dag, store: Store, purpose: Purpose, counted: Mapping[str, floa
         return None
     settings = dag.asks.settings
     ledger = Ledger(ledger_store(store, settings))
-    ledger.refresh()
     told = {"kind": settings.kind, "provider": settings.provider, "model": settings.model}
     found = {name: round(counted.get(name, 0), 6) for name in ("from_ledger", "saved_usd")}
     last = {**asdict(ledger.totals(purpose.build, purpose.run)), **found}

@@ -59,11 +59,9 @@ def ask_in_batches(
     for first in range(0, len(missing), WAVE):
         some = missing[first : first + WAVE]
         run_wave(handle, dag.before_asking, job_of(handle).sizes, some, cluster, RequestSink(handle, folder))
-    ledger = Ledger(ledger_at)
-    ledger.refresh()
     batches = Batches(
         key_of(asks.settings),
-        ledger,
+        Ledger(ledger_at),
         Store(ledger_at.root / "batches"),
         asks.settings,
         purpose.build,
