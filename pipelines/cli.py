@@ -90,7 +90,8 @@ def build(
             f"interrupted; what is committed in {store} stays. Run the same command again to go on"
         ) from None
     typer.echo(render_funnel(manifest))
-    typer.echo(f"{store}: {manifest['samples']:,} samples, digest {manifest['dataset_digest']}")
+    made = [file["path"] for file in manifest.get("artefacts", [])] or [f"{manifest['samples']:,} samples"]
+    typer.echo(f"{store}: {', '.join(made)}, digest {manifest['dataset_digest']}")
 
 
 def _end(*_: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from builders import rows
+from builders.fit import Fit, TakeDrawn
 from builders.llm.request import Request
-from builders.shards.unit import PLACE, Layout
+from builders.shards.unit import PARENTS, PLACE, Layout, Member
 from builders.step import Pack, Record, Step
 from schemas.llm import OpenAiLlm
 
@@ -73,20 +74,36 @@ class AskingStep(Step, Protocol):
 
 @dataclass(frozen=True)
 class Asking:
-    """Who answers a step's requests. `per_input`: requests that an input makes, at most."""
+    """Who answers a step's requests. `per_input`: requests that an input makes, at most; `distinct`: those of the whole
+    build, where inputs share theirs."""
 
     step: AskingStep
     settings: OpenAiLlm
     per_input: int = 1
+    distinct: int | None = None
+
+    def most(self, inputs: int) -> int:
+        """Requests that so many inputs make, at most."""
+        return min(self.per_input * inputs, self.distinct or self.per_input * inputs)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What a DAG ends in, in place of shards. What `fit` draws runs through `stages`, from the source on, and `fit`
+    makes its artefact of the `member` that they leave."""
+
+    fit: Fit
+    stages: tuple[Stage, ...]
+    member: Member
 
 
 @dataclass(frozen=True)
 class Dag:
-    """source -> stages -> (pack ->) shards.
+    """source -> stages -> (pack ->) shards, or an index of what an artefact is fitted on.
 
     `models` maps each model that decides bytes to its file, files or folder; `packages` are those, beside the ones that
     every build needs, whose versions do. `fetches`: a step asks hosts of the internet, which is limited cluster-wide.
-    `asks`: the first step of a stage asks a language model.
+    `asks`: the first step of a stage asks a language model. `fit`: it ends in an artefact; its layout has no members.
     """
 
     name: str
@@ -98,9 +115,12 @@ class Dag:
     packages: tuple[str, ...] = ()
     fetches: bool = False
     asks: Asking | None = None
+    fit: Fitting | None = None
 
     def __post_init__(self) -> None:
         check_columns(self)
+        if self.fit:
+            self.drawn(self.fit, frozenset())  # its columns are checked before anything runs, too
 
     @property
     def steps(self) -> list[Step]:
@@ -110,6 +130,11 @@ class Dag:
     def before_asking(self) -> tuple[Stage, ...]:
         """The stages whose records the asking step is handed."""
         return tuple(takewhile(lambda stage: not self.asks or stage.steps[0] is not self.asks.step, self.stages))
+
+    def drawn(self, fitting: Fitting, keys: frozenset[str]) -> Dag:
+        """The DAG of what is drawn of this one: a dataset of the members that the artefact is made of."""
+        stages = (Stage("drawn", (TakeDrawn(keys),), batch=10_000), *fitting.stages)
+        return replace(self, stages=stages, layout=Layout((fitting.member,)), fit=None)
 
     def done_with(self, index: int) -> list[str]:
         """The columns for later steps only ("_…") that nothing after stage `index` reads: prepared pixels, say."""
@@ -121,7 +146,7 @@ class Dag:
         return [name for name in there if name.startswith("_") and name not in read]
 
 
-RESERVED = {*rows.IDENTITY.names, *rows.VERDICT.names, *PLACE.names, "parents", "outcome", "step", "reason", "detail"}
+RESERVED = {*rows.IDENTITY.names, *rows.VERDICT.names, *PLACE.names, PARENTS, "outcome", "step", "reason", "detail"}
 """Columns that the engine writes itself, into units, index or rejects."""
 
 
@@ -143,7 +168,8 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
         missing = [name for name in step.reads if name not in columns]
         if missing:
             raise ColumnError(f"step {step.name!r} reads {missing[0]!r}, which nothing before it adds")
-        again = [name for name in step.adds if name in columns or name in RESERVED]
+        taken_names = RESERVED if step is dag.pack else RESERVED | columns.keys()  # a pack begins its samples anew
+        again = [name for name in step.adds if name in taken_names]
         if again:
             raise ColumnError(f"step {step.name!r} adds {again[0]!r}, which is there already")
         if step.name in names:
@@ -152,9 +178,10 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
         columns.update(step.adds)
     if dag.asks and len(dag.before_asking) == len(dag.stages):
         raise ColumnError(f"step {dag.asks.step.name!r} asks, but is not the first of its stage")
+    of_sample = dag.pack.adds if dag.pack else columns
     for member in dag.layout.members:
         for name in (member.column, member.extension_from):
-            if name and name not in columns:
+            if name and name not in of_sample:
                 raise ColumnError(f"a sample's member is column {name!r}, which no step adds")
     for name in dag.layout.tallies:
         if not pa.types.is_integer(columns.get(name, pa.null())):

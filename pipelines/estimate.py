@@ -77,7 +77,7 @@ def render_estimate(dag: Dag, asks: Asking, out: str | None) -> list[str]:
     """The estimate as lines of a plan."""
     settings = asks.settings
     found = estimate(dag, asks, _ledger(settings, out))
-    calls = round(found.made / max(found.sampled, 1) * sum(dag.source.unit_sizes))
+    calls = min(round(found.made / max(found.sampled, 1) * sum(dag.source.unit_sizes)), asks.most(1 << 60))
     tokens_in, tokens_out = (round(calls * mean) for mean in (found.tokens_in, found.tokens_out))
     batch = settings.kind == "openai_batch"
     usd = cost(settings.price, tokens_in, tokens_out, 0, batch)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
 from rich.tree import Tree
 
+from builders.cards.card import packing_line
 from builders.shards.dataset import read_claim
 from builders.shards.store import Store
-from pipelines.dag import Dag
+from pipelines.dag import Dag, Stage
 from pipelines.estimate import render_estimate
-from pipelines.hardware import place, this_machine
+from pipelines.hardware import Cluster, place, this_machine
 from pipelines.state import look, make_claim, refusal
 from schemas.manifest import Funnel
 from schemas.recipe import Recipe
@@ -43,17 +44,28 @@ def _tree(dag: Dag) -> Tree:
     cluster = this_machine()
     root = Tree(f"{dag.name} on {cluster} (this machine)")
     root.add("source").add(_columns("adds", dag.source.columns))
-    for stage, placement in zip(dag.stages, place(dag.stages, cluster), strict=True):
-        branch = root.add(f"stage {stage.name}: {placement}, batches of {stage.batch}")
-        for step in stage.steps:
-            leaf = branch.add(step.name)
-            leaf.add(f"reads {', '.join(step.reads) or 'nothing'}")
-            leaf.add(_columns("adds", step.adds))
+    _add_stages(root, dag.stages, cluster)
+    if dag.fit:
+        root.add("index, no shards")
+        drawn = dag.drawn(dag.fit, frozenset())
+        branch = root.add("fit: what is drawn of that runs through")
+        _add_stages(branch, drawn.stages, cluster)
+        branch.add("and the artefact is made of it")
+        return root
     if dag.pack:
         root.add(f"pack {dag.pack.name}").add(_columns("adds", dag.pack.adds))
     members = ", ".join(f"key.{m.extension or '<' + m.extension_from + '>'} ({m.column})" for m in dag.layout.members)
     root.add("shards").add(members)
     return root
+
+
+def _add_stages(root: Tree, stages: Sequence[Stage], cluster: Cluster) -> None:
+    for stage, placement in zip(stages, place(stages, cluster), strict=True):
+        branch = root.add(f"stage {stage.name}: {placement}, batches of {stage.batch}")
+        for step in stage.steps:
+            leaf = branch.add(step.name)
+            leaf.add(f"reads {', '.join(step.reads) or 'nothing'}")
+            leaf.add(_columns("adds", step.adds))
 
 
 def _columns(verb: str, columns: Mapping[str, pa.DataType]) -> str:
@@ -100,6 +112,8 @@ def render_funnel(manifest: Mapping[str, Any]) -> str:
         lines += _funnel_lines("records", Funnel.from_json(told["records"]))
     tallies = ", ".join(f"{name} {count:,}" for name, count in manifest["tallies"].items())
     lines += [f"counted: {tallies}"] if tallies else []
+    lines += [line] if (line := packing_line(manifest)) else []
+    lines += [manifest["fit"]["told"]] if "fit" in manifest else []
     return "\n".join([*lines, *_money(manifest["llm"])] if manifest.get("llm") else lines)
 
 

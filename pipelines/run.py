@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from builders.shards.store import Store
 from pipelines.asking import account, asked, key_of, note_ledger
 from pipelines.batch_pass import ask_in_batches
 from pipelines.dag import Dag
+from pipelines.fit import fit_artefact
 from pipelines.hardware import Cluster
 from pipelines.progress import Display
 from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
@@ -49,9 +50,15 @@ def build(
     state = prepare(store, claim, dag.source, overwrite=overwrite, retry_failed=retry_failed)
     if not state.left and store.exists(MANIFEST):
         manifest = read_manifest(store)
-        if manifest["name"] == recipe.name:
+        if manifest["name"] == recipe.name and all(store.exists(f["path"]) for f in manifest.get("artefacts", [])):
             print(f"{store}: nothing to do, all {len(state.done):,} units are committed", file=sys.stderr)
             return manifest
+    with ray_session() if dag.fit else nullcontext():  # one for the units, and for what is drawn of them
+        return _build(recipe, dag, store, state, started)
+
+
+def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float) -> dict[str, Any]:
+    """Build what is left, and close the dataset."""
     purpose = Purpose(state.claim.hash, uuid.uuid4().hex)
     if dag.asks:
         note_ledger(store, dag.asks.settings)
@@ -79,6 +86,7 @@ def build(
         dag.source.facts(),
         exceptions(dag),
         account(dag, store, purpose, ran.counted),
+        fit_artefact(dag, dag.fit, store, lambda drawn, at: build(recipe, drawn, at)) if dag.fit else None,
     )
     store.sweep()
     return manifest
@@ -133,7 +141,7 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
         start = {"units": float(len(state.done)), "inputs": float(funnel.total), "samples": 0.0}
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         watch = WatchActor.remote(state.inputs, max_failed, start)
-        past = {} if dag.pack else candidates(retired(store), state.left, state.payloads)
+        past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
         job = Job(uuid.uuid4().hex, dag, state.claim.unit_sizes, state.payloads, store, past)
         handle = Handle(ray.put(job), job.id, watch, HostsActor.remote() if dag.fetches else None)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
@@ -157,7 +165,7 @@ def _reader(watch: ray.actor.ActorHandle, llm: ray.actor.ActorHandle | None) -> 
 
 def _calls(dag: Dag, state: State) -> int:
     """Requests to a language model that the units left may make."""
-    return dag.asks.per_input * sum(state.claim.unit_sizes[unit] for unit in state.left) if dag.asks else 0
+    return dag.asks.most(sum(state.claim.unit_sizes[unit] for unit in state.left)) if dag.asks else 0
 
 
 @contextmanager

@@ -221,8 +221,8 @@ def _masked(column: pa.Array, live: pa.Array) -> pa.Array:
 
 
 def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
-    """The samples that a pack makes of the kept rows: key, parent, `parents` (keys), the rows' columns of the first
-    parent, and the pack's own."""
+    """The samples that a pack makes of the kept rows: key and parent of the first one, `parents` (keys), and the pack's
+    own columns. What else a row holds is of that row alone."""
     kept = table.filter(rows.live(table))
     samples = pack(kept.select(pack.reads).to_pylist()) if kept.num_rows else []
     keys = kept[rows.KEY].to_pylist()
@@ -231,7 +231,8 @@ def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
         raise StepBug(f"pack {pack.name!r} made a sample without parents, so it has no key")
     if placed != set(range(kept.num_rows)):
         raise StepBug(f"pack {pack.name!r} placed {len(placed)} of {kept.num_rows} records: none may be lost")
-    out = kept.take(pa.array([sample.parents[0] for sample in samples], pa.int64()))
+    identity = kept.select([*rows.IDENTITY.names, *rows.VERDICT.names])
+    out = identity.take(pa.array([sample.parents[0] for sample in samples], pa.int64()))
     parents = [[keys[position] for position in sample.parents] for sample in samples]
     out = out.append_column("parents", pa.array(parents, pa.list_(pa.string())))
     for name, kind in pack.adds.items():

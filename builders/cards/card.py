@@ -17,8 +17,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         "---",
         f"# {manifest['name']}",
         "",
-        f"A `{manifest['kind']}` dataset, built by gristmill {manifest['versions'].get('gristmill', '')}: "
-        f"{manifest['samples']:,} samples in {manifest['shards']:,} WebDataset shards, {manifest['bytes']:,} bytes.",
+        f"{_what(manifest)}, built by gristmill {manifest['versions'].get('gristmill', '')}: {_size(manifest)}.",
         "",
         "## Funnel",
         "",
@@ -28,6 +27,8 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *(f"| {reason} | {count:,} |" for reason, count in inputs["reasons"].items()),
         "",
         *_tallies(manifest["tallies"]),
+        *([line, ""] if (line := packing_line(manifest)) else []),
+        *_artefacts(manifest),
         *_answers(manifest),
         "## Where it comes from",
         "",
@@ -39,15 +40,46 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         "",
         "The licence of each sample stands in the index (`license`), and the whole recipe in `manifest.json`.",
         "",
-        "## Read it",
-        "",
-        "```python",
-        "import glob, webdataset",
-        "data = webdataset.WebDataset(sorted(glob.glob('data/*.tar')), shardshuffle=False).decode('pil')",
-        "```",
-        "",
+        *_read(manifest),
     ]
     return "\n".join(lines)
+
+
+def _read(manifest: Mapping[str, Any]) -> list[str]:
+    if manifest.get("artefacts"):
+        return []
+    decode = "decode()" if manifest["kind"].startswith("speech") else "decode('pil')"  # FLAC stays bytes
+    tars = "sorted(glob.glob('data/*.tar'))"
+    code = ["import glob, webdataset", f"data = webdataset.WebDataset({tars}, shardshuffle=False).{decode}"]
+    return ["## Read it", "", "```python", *code, "```", ""]
+
+
+def _what(manifest: Mapping[str, Any]) -> str:
+    return f"A `{manifest['kind']}` " + ("artefact" if manifest.get("artefacts") else "dataset")
+
+
+def _size(manifest: Mapping[str, Any]) -> str:
+    if files := manifest.get("artefacts"):
+        return f"{len(files):,} files, {sum(file['size'] for file in files):,} bytes"
+    return f"{manifest['samples']:,} samples in {manifest['shards']:,} WebDataset shards, {manifest['bytes']:,} bytes"
+
+
+def packing_line(manifest: Mapping[str, Any]) -> str | None:
+    """How well packed samples are filled; None where nothing is packed."""
+    tallies = manifest["tallies"]
+    if not tallies.keys() >= {"n_turns", "sample_length", "sample_room"}:
+        return None
+    filled, room = tallies["sample_length"], tallies["sample_room"]
+    share = filled / max(filled + room, 1)
+    return f"packing: {tallies['n_turns']:,} turns in {manifest['samples']:,} samples, which are {share:.1%} full"
+
+
+def _artefacts(manifest: Mapping[str, Any]) -> list[str]:
+    if not (files := manifest.get("artefacts")):
+        return []
+    rows = [f"| `{file['path']}` | {file['size']:,} | `{file['sha256']}` |" for file in files]
+    head = ["## What was made", "", f"{manifest['fit']['told']}.", "", "| file | bytes | SHA-256 |", "|---|---:|---|"]
+    return [*head, *rows, ""]
 
 
 def _tallies(tallies: Mapping[str, int]) -> list[str]:

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 from builders.shards.store import Store
 from builders.shards.unit import embeddings_path, index_path, marker_path, rejects_path, shard_path, unit_of
 from schemas.errors import BuildError, UserError
-from schemas.manifest import FORMAT, Funnel, UnitMarker
+from schemas.manifest import FORMAT, File, Funnel, UnitMarker
 
 CLAIM = "build.json"
 MANIFEST = "manifest.json"
@@ -22,6 +23,10 @@ PAID = ("ledger", "ledger.json")
 """What outlives a dataset that is deleted to be built again: answers that cost money."""
 _LEFT = (*PAID, ".tmp")
 """What may lie where a dataset was deleted by a command that was killed right then."""
+FITTED = "fitted"
+"""The folder of artefacts: what was fitted on the dataset's sources."""
+DRAWN = "drawn"
+"""The folder in which the dataset of what an artefact is fitted on lies, until it is made."""
 _FOLDERS = ("data", "index", "rejects", "embeddings", "units", "retired")
 
 
@@ -173,13 +178,25 @@ def clear(store: Store) -> None:
         for path in store.list(folder):
             store.delete(path)
         store.delete_empty(folder)
+    for folder in (FITTED, DRAWN):
+        clear_folder(store, folder)
     store.delete(CLAIM)
 
 
-def dataset_digest(markers: Sequence[UnitMarker]) -> str:
-    """SHA-256 in hex over the sorted digests of all shards: equal for equal data, whatever built it."""
-    shards = sorted(marker.shard.sha256 for marker in markers if marker.shard)
-    return hashlib.sha256("\n".join(shards).encode()).hexdigest()
+def clear_folder(store: Store, folder: str) -> None:
+    """Delete a folder of ours with all that lies in it."""
+    paths = store.list_below(folder)
+    for path in paths:
+        store.delete(path)
+    folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
+    for inner in sorted(folders, key=len, reverse=True):
+        store.delete_empty(inner)
+
+
+def dataset_digest(markers: Sequence[UnitMarker], artefacts: Sequence[File] = ()) -> str:
+    """SHA-256 in hex over the sorted digests of all shards and artefacts: equal for equal data, whatever built it."""
+    files = [marker.shard for marker in markers if marker.shard] + list(artefacts)
+    return hashlib.sha256("\n".join(sorted(file.sha256 for file in files)).encode()).hexdigest()
 
 
 def expected_files(unit: int) -> tuple[str, ...]:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from builders.cards.card import render_card
-from builders.shards.dataset import CARD, MANIFEST, Claim, dataset_digest, retired
+from builders.fit import Artefact
+from builders.shards.dataset import CARD, FITTED, MANIFEST, Claim, dataset_digest, retired
 from builders.shards.store import Store
 from schemas.errors import BuildError
-from schemas.manifest import FORMAT, UnitMarker, summed
+from schemas.manifest import FORMAT, File, UnitMarker, summed
 
 DECISIVE = ("gristmill", "spacy", "pillow", "pyarrow")
 """Packages whose versions decide bytes, so they are guarded on resume."""
 _TOLD = ("ray", "numpy", "torch", "duckdb", "webdataset")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An artefact as it was written, and what is told of it."""
+
+    files: tuple[File, ...]
+    told: str
+    facts: Mapping[str, Any]
+
+
+def put_artefact(store: Store, artefact: Artefact) -> Fitted:
+    """Write an artefact's files below the folder FITTED, in the order that it gives."""
+    files = []
+    for name, data in artefact.files.items():
+        store.put_bytes(f"{FITTED}/{name}", data)
+        files.append(File(f"{FITTED}/{name}", len(data), hashlib.sha256(data).hexdigest()))
+    return Fitted(tuple(files), artefact.told, artefact.facts)
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:
@@ -39,12 +60,13 @@ def finish(
     facts: Mapping[str, int | str],
     exceptions: Sequence[str] = (),
     llm: Mapping[str, Any] | None = None,
+    fitted: Fitted | None = None,
 ) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
     `markers` are those of all units, `recipe` is the resolved recipe, `times` what the build took, `facts` what the
     source tells of its inputs, `exceptions` why another build may come to other bytes, `llm` who was asked and what it
-    cost. Raises BuildError.
+    cost, `fitted` what was made in place of shards. Raises BuildError.
     """
     check_conservation(markers, claim)
     now = {marker.unit: marker for marker in markers}
@@ -53,7 +75,7 @@ def finish(
         "name": recipe["name"],
         "kind": recipe["kind"],
         "content_hash": claim.hash,
-        **totals(markers),
+        **totals(markers, fitted.files if fitted else ()),
         "inputs": dict(facts),
         "recipe": dict(recipe),
         "content": dict(claim.content),
@@ -67,6 +89,11 @@ def finish(
             ),
         ],
         **({"llm": dict(llm)} if llm else {}),
+        **(
+            {"fit": {"told": fitted.told, **fitted.facts}, "artefacts": [vars(file) for file in fitted.files]}
+            if fitted
+            else {}
+        ),
         "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
     }
     store.put_bytes(CARD, render_card(manifest).encode())
@@ -74,10 +101,15 @@ def finish(
     return manifest
 
 
-def totals(markers: Sequence[UnitMarker]) -> dict[str, Any]:
+def _made(fitted: Fitted) -> dict[str, Any]:
+    told: dict[str, Any] = {"told": fitted.told, **fitted.facts}
+    return {"fit": told, "artefacts": [vars(file) for file in fitted.files]}
+
+
+def totals(markers: Sequence[UnitMarker], artefacts: Sequence[File] = ()) -> dict[str, Any]:
     """What the manifest says of all units together; `verify` counts it again."""
     return {
-        "dataset_digest": dataset_digest(markers),
+        "dataset_digest": dataset_digest(markers, artefacts),
         "samples": sum(marker.samples for marker in markers),
         "shards": sum(1 for marker in markers if marker.shard),
         "bytes": sum(marker.shard.size for marker in markers if marker.shard),

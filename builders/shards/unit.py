@@ -22,6 +22,10 @@ PLACE = pa.schema([("shard", pa.string()), ("offset", pa.int64()), ("size", pa.i
 """Where a sample lies: its tar, the offset of its first header, its bytes in all, and each member's payload."""
 
 
+PARENTS = "parents"
+"""The keys of the records that a sample was packed of."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One file of a sample: its column (text or bytes), and its extension, fixed or taken from another column."""
@@ -34,7 +38,7 @@ class Member:
 @dataclass(frozen=True)
 class Layout:
     """What a unit writes: the members of a sample in order, the columns whose sums stand in the marker, and those
-    (embeddings) that stand in a table beside the index."""
+    (embeddings) that stand in a table beside the index. Without members there is an index and no shard."""
 
     members: tuple[Member, ...]
     tallies: tuple[str, ...] = ()
@@ -89,7 +93,7 @@ def commit_unit(
     embeddings = None
     if layout.beside:
         embeddings = _write_table(store, embeddings_path(unit), kept.select([rows.KEY, *layout.beside]))
-    tallies = {name: pc.sum(table[name]).as_py() or 0 for name in layout.tallies}
+    tallies = {name: _sum(table, packed, name) for name in layout.tallies}
     marker = UnitMarker(
         unit,
         inputs,
@@ -114,6 +118,12 @@ def write_samples(store: Store, unit: int, samples: pa.Table, layout: Layout) ->
     kept = samples.select(facts).take(positions)
     shard, places = _write_shard(store, unit, kept, samples, positions, layout)
     return kept, shard, _write_table(store, index_path(unit), _index(kept, places))
+
+
+def _sum(table: pa.Table, packed: pa.Table | None, name: str) -> int:
+    """Of a column of all records, or of one that the pack gave its samples."""
+    column = table[name] if name in table.column_names or packed is None else packed[name]
+    return int(pc.sum(column).as_py() or 0)
 
 
 def check_whole(table: pa.Table, unit: int, expected: int) -> None:
@@ -151,6 +161,9 @@ def _write_shard(
 ) -> tuple[File | None, list[dict[str, Any]]]:
     """The shard of the rows of `samples` at `positions`, whose columns but media are `kept`; media are not copied."""
     path = shard_path(unit)
+    if not layout.members:
+        nowhere = dict.fromkeys(PLACE.names)
+        return None, [nowhere] * kept.num_rows
     if not kept.num_rows:
         store.delete(path)
         return None, []
@@ -200,12 +213,15 @@ def scalars(schema: pa.Schema) -> list[pa.Field]:
 
 
 def _index(kept: pa.Table, places: list[dict[str, Any]]) -> pa.Table:
-    names = [rows.KEY, rows.PARENT, *(["parents"] if "parents" in kept.column_names else [])]
-    table = kept.select(names)
+    """A row a sample. Of packed samples, which hold nothing but what the pack gave them, lists stand there too."""
+    packed = PARENTS in kept.column_names
+    table = kept.select([rows.KEY, rows.PARENT, *([PARENTS] if packed else [])])
     for field in PLACE:
         table = table.append_column(field, pa.array([place[field.name] for place in places], field.type))
-    for field in scalars(kept.schema):
-        table = table.append_column(field, kept[field.name])
+    lists = [field for field in kept.schema if pa.types.is_list(field.type) and field.name[0] != "_"] if packed else []
+    for field in (*scalars(kept.schema), *lists):
+        if field.name != PARENTS:
+            table = table.append_column(field, kept[field.name])
     return table
 
 

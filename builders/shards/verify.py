@@ -17,6 +17,8 @@ from builders.cards.card import render_card
 from builders.shards.dataset import (
     CARD,
     CLAIM,
+    DRAWN,
+    FITTED,
     Claim,
     committed,
     dataset_digest,
@@ -75,21 +77,33 @@ def verify(store: Store) -> Report:
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
             report.problem(f"unit {unit}: not readable: {' '.join(str(error).split())}")
         report.samples += marker.samples
-    report.units, report.digest = len(markers), dataset_digest(markers)
+    artefacts = _artefacts(manifest, report)
+    for file in artefacts:
+        if wrong := _check_file(store, file, "the same build command makes it again"):
+            report.problem(wrong)
+    report.units, report.digest = len(markers), dataset_digest(markers, artefacts)
     try:
         check_conservation(markers, claim)
     except BuildError as error:
         report.problem(str(error))
     if not claim.hash == manifest.get("content_hash") == Claim(manifest.get("content", {}), ()).hash:
         report.problem("manifest.json and build.json disagree on the content or its hash")
-    for name, found in totals(markers).items():
+    for name, found in totals(markers, artefacts).items():
         if manifest.get(name) != found:
             report.problem(f"manifest.json says {name} {manifest.get(name)}, found {found}")
     for problem in _check_told(manifest, claim):
         report.problem(f"manifest.json {problem}")
     _check_card(store, manifest, report)
-    _note_strays(store, markers, report)
+    _note_strays(store, markers, artefacts, report)
     return report
+
+
+def _artefacts(manifest: dict[str, Any], report: Report) -> list[File]:
+    try:
+        return [File(**told) for told in manifest.get("artefacts", [])]
+    except TypeError:
+        report.problem("manifest.json names artefacts that are none")
+        return []
 
 
 def _check_card(store: Store, manifest: dict[str, Any], report: Report) -> None:
@@ -149,9 +163,9 @@ def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[st
             yield from _check_samples(tar, index, marker.shard)
 
 
-def _check_file(store: Store, file: File) -> str | None:
+def _check_file(store: Store, file: File, mend: str = "the same build command builds its unit again") -> str | None:
     if not store.exists(file.path):
-        return f"{file.path} is missing; the same build command builds its unit again"
+        return f"{file.path} is missing; {mend}"
     whole, size = hashlib.sha256(), 0
     with store.open(file.path) as data:
         while part := data.read(1 << 20):
@@ -202,9 +216,9 @@ def _check_member(tar: IO[bytes], key: str, member: dict[str, Any]) -> str | Non
     return None
 
 
-def _note_strays(store: Store, markers: list[UnitMarker], report: Report) -> None:
-    ours = {path for marker in markers for path in expected_files(marker.unit)}
-    for folder in ("data", "index", "rejects", "embeddings", "units"):
+def _note_strays(store: Store, markers: list[UnitMarker], artefacts: list[File], report: Report) -> None:
+    ours = {path for marker in markers for path in expected_files(marker.unit)} | {file.path for file in artefacts}
+    for folder in ("data", "index", "rejects", "embeddings", "units", FITTED, DRAWN):
         try:
             strays = [path for path in store.list_below(folder) if path not in ours]
         except OSError as error:

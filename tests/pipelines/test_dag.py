@@ -78,8 +78,8 @@ def test_given_a_pack_then_it_is_checked_like_a_last_step() -> None:
     assert check_columns(dag(pack=Grouped(lambda n: ())))["joined"] == pa.string()
     with pytest.raises(ColumnError, match=r"'grouped'.*reads 'n'"):
         dag(pack=Grouped(lambda n: (), reads=("n",)))
-    with pytest.raises(ColumnError, match=r"'grouped'.*adds 'text'"):
-        dag(pack=Grouped(lambda n: (), adds={"text": pa.string()}))
+    with pytest.raises(ColumnError, match=r"'grouped'.*adds 'parents'"):
+        dag(pack=Grouped(lambda n: (), adds={"parents": pa.string()}))
 
 
 @pytest.mark.parametrize("member", [Member("json", "json"), Member("text", extension_from="format")])

@@ -130,6 +130,7 @@ def number(record: Record) -> int:
     return int(record["key"].split("-")[0][1:])
 
 
-def dag(*stages: Stage, source: Any = None, members: Sequence[Member] = (Member("text", "txt"),), **rest: Any) -> Dag:
-    """A DAG of toys."""
-    return Dag("toys", source or Numbers((4, 4, 3)), stages, Layout(tuple(members)), **rest)
+def dag(*stages: Stage, source: Any = None, members: Sequence[Member] = (), **rest: Any) -> Dag:
+    """A DAG of toys, whose samples are texts, or what a pack made of them."""
+    text = Member(next(iter(rest["pack"].adds)), "txt") if rest.get("pack") else Member("text", "txt")
+    return Dag("toys", source or Numbers((4, 4, 3)), stages, Layout(tuple(members) or (text,)), **rest)
