@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.dag import Dag
 from schemas.recipe import GritRecipe, LlavaPretrainRecipe, LlavaRecipe, Recipe
+from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, SpeechUnitsRecipe
 
 
 def make_dag(recipe: Recipe) -> Dag:
@@ -20,6 +21,18 @@ def make_dag(recipe: Recipe) -> Dag:
         from pipelines.llava import llava
 
         return llava(recipe)
+    if isinstance(recipe, SpeechUnitsRecipe):
+        from pipelines.speech import speech_units
+
+        return speech_units(recipe)
+    if isinstance(recipe, SpeechCrossmodalRecipe):
+        from pipelines.speech import speech_crossmodal
+
+        return speech_crossmodal(recipe)
+    if isinstance(recipe, SpeechChainRecipe):
+        from pipelines.speech import speech_chain
+
+        return speech_chain(recipe)
     from pipelines.pairs import pairs
 
     return pairs(recipe)

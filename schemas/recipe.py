@@ -13,12 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from schemas.clip import Clip
+from schemas.common import BaseRecipe
 from schemas.fetch import Fetch
-from schemas.fields import Fields, by_kind, location, marked, model_name, running
+from schemas.fields import Fields, by_kind, location, marked, model_name
 from schemas.llm import OpenAiLlm, TemplateLlm
 from schemas.pairs import PairsSource, UrlsSource
 from schemas.rules import Rules
 from schemas.sources import CocoSource, ScenesSource
+from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, SpeechUnitsRecipe
 
 _Coco = Annotated[CocoSource, Tag("CocoSource")]
 _Scenes = Annotated[ScenesSource, Tag("ScenesSource")]
@@ -48,28 +50,19 @@ class Tokens(Fields):
     """Which cell holds a lower-right corner that lies exactly on a cell's edge."""
 
 
-class Output(Fields):
-    unit: int = Field(1000, ge=1, le=100_000, description="records a unit, at most: fewer where media are large")
-
-
-class _Recipe(Fields):
-    """What every recipe holds."""
-
-    name: str | None = running(None, description="the dataset's name; the recipe's file name where it is not given")
-    seed: int = 0
-    parser: str | None = model_name(
+def _parser() -> Any:
+    return model_name(
         None,
         running=True,
         description="an installed spaCy pipeline (en_core_web_sm, en_core_web_trf) or a path; else ours",
     )
-    output: Output = Output()
-    max_failed: float = running(0.05, ge=0, le=1, description="share of failed records that stops the build")
 
 
-class GritRecipe(_Recipe):
+class GritRecipe(BaseRecipe):
     """GrIT (Kosmos-2): noun chunks of a caption, boxes for them, and the referring expressions that they grow into."""
 
     kind: Literal["grit"]
+    parser: str | None = _parser()
     source: GritSource
     abstract_nouns: list[str] = Field(
         default_factory=list, description="nouns dropped beside the list of Kosmos-2's author, which always holds"
@@ -86,10 +79,11 @@ class GritRecipe(_Recipe):
         return sorted({noun.strip().lower() for noun in nouns})
 
 
-class PairsRecipe(_Recipe):
+class PairsRecipe(BaseRecipe):
     """Pairs filtered by rules and by CLIP, as LAION and DataComp were."""
 
     kind: Literal["pairs"]
+    parser: str | None = _parser()
     source: PairSource
     fetch: Fetch | None = Field(None, description="source.kind urls: how images are fetched and resized")
     rules: Rules = Rules()
@@ -119,7 +113,7 @@ class PairsRecipe(_Recipe):
         return self
 
 
-class LlavaPretrainRecipe(_Recipe):
+class LlavaPretrainRecipe(BaseRecipe):
     """LLaVA's naive expansion: one caption, one turn."""
 
     kind: Literal["llava_pretrain"]
@@ -172,7 +166,7 @@ class Quality(Fields):
         return reject
 
 
-class LlavaRecipe(_Recipe):
+class LlavaRecipe(BaseRecipe):
     """LLaVA's instructions: a language model that sees captions and boxes writes turns about an image."""
 
     kind: Literal["llava"]
@@ -197,13 +191,24 @@ class LlavaRecipe(_Recipe):
         return self
 
 
-Recipe = GritRecipe | PairsRecipe | LlavaPretrainRecipe | LlavaRecipe
+Recipe = (
+    GritRecipe
+    | PairsRecipe
+    | LlavaPretrainRecipe
+    | LlavaRecipe
+    | SpeechUnitsRecipe
+    | SpeechCrossmodalRecipe
+    | SpeechChainRecipe
+)
 
 KINDS: dict[str, type[Recipe]] = {
     "grit": GritRecipe,
     "pairs": PairsRecipe,
     "llava": LlavaRecipe,
     "llava_pretrain": LlavaPretrainRecipe,
+    "speech_units": SpeechUnitsRecipe,
+    "speech_crossmodal": SpeechCrossmodalRecipe,
+    "speech_chain": SpeechChainRecipe,
 }
 """The recipe of each `kind`."""
 

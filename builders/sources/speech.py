@@ -7,11 +7,12 @@ from pathlib import Path
 from builders.sources.pairs import Pairs
 from builders.sources.speech_folder import open_speech_folder
 from builders.sources.speech_manifest import FILE, list_manifest
-from builders.sources.speech_rows import AUDIO, SpeechFields, SpeechKind, source_of
+from builders.sources.speech_rows import AUDIO, SpeechFields, source_of
 from builders.sources.speech_tables import LJSPEECH, TRANSCRIPTS, list_commonvoice, list_librispeech, list_ljspeech
 from builders.sources.speech_tar import open_speech_tars
 from builders.uri import local_path
 from schemas.errors import UserError
+from schemas.speech import SpeechKind
 
 _TABLES = {"ljspeech": list_ljspeech, "commonvoice": list_commonvoice, "manifest": list_manifest}
 _FIELDS: dict[str, tuple[SpeechKind, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,8 +15,7 @@ from builders.sources.pairs_text import LoadListed, typed
 from builders.step import Record
 from builders.uri import local_path
 from schemas.errors import UserError
-
-SpeechKind = Literal["ljspeech", "librispeech", "commonvoice", "manifest", "webdataset", "folder"]
+from schemas.speech import SpeechKind
 
 AUDIO = ("wav", "flac", "mp3", "ogg", "opus")
 """Extensions of audio that is read."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 import pyarrow as pa
 
@@ -24,8 +24,7 @@ from builders.speech.templates import refused
 from builders.step import Record, Rejected, Result, Services
 from builders.uri import local_path
 from schemas.errors import UserError
-
-InstructionsShape = Literal["alpaca", "sharegpt", "messages", "moss"]
+from schemas.speech import InstructionsShape
 
 _SUFFIXES = (".jsonl", ".ndjson")
 _HUMAN = ("human", "user", "prompter")

@@ -121,6 +121,21 @@ def resample(sound: Sound, rate: int) -> Sound:
     return Sound(np.clip(samples, -1.0, 1.0), rate)
 
 
+def wave_of(sound: Sound, rate: int) -> bytes:
+    """Its 16-bit samples (little-endian) at `rate` Hz: what is handed to the step that makes features."""
+    return _as_16_bit(resample(sound, rate)).tobytes()
+
+
+def sound_of(wave: bytes, rate: int) -> Sound:
+    """The sound that `wave_of` wrote."""
+    return Sound(np.frombuffer(wave, "<i2").astype(np.float32) / 32768, rate)
+
+
+def resampled_length(samples: int, old: int, rate: int) -> int:
+    """How many samples `resample` makes of so many at `old` Hz."""
+    return samples if old == rate else (2 * samples * rate + old) // (2 * old)
+
+
 def encode_flac(sound: Sound) -> bytes:
     """FLAC of 16 bit; the same sound gives the same bytes with one version of libsndfile."""
     out = io.BytesIO()

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from builders.speech.audio import Sound, UnreadableAudio, decode, header, sound_hash, text_hash
+from builders.speech.audio import Sound, UnreadableAudio, decode, header, sound_hash, text_hash, wave_of
+from builders.speech.features import RATE
 from builders.step import Failed, Record, Rejected, Result, Services
 
 FRAME = 0.02
@@ -42,28 +43,37 @@ class AudioLimits:
     max_clipped: float = 0.001
 
 
+_TOLD = {
+    "audio_format": pa.string(),
+    "sample_rate": pa.int32(),
+    "channels": pa.int32(),
+    "samples": pa.int64(),
+    "seconds": pa.float64(),
+    "rms_db": pa.float64(),
+    "peak": pa.float64(),
+    "clipped": pa.float64(),
+    "silence": pa.float64(),
+    "audio_sha256": pa.string(),
+    "text_sha256": pa.string(),
+}
+
+
 @dataclass
 class CheckAudio:
     """Adds what `_audio` is and sounds like (mean of its channels), and hashes of what is heard and of what is said.
 
-    Rejects what breaks `limits`; what is too long, before it is decoded. What cannot be decoded has failed.
+    `wave`: adds its samples at 16 kHz as well, `_wave` (see audio.wave_of), so that it is decoded once. Rejects what
+    breaks `limits`; what is too long, before it is decoded. What cannot be decoded has failed.
     """
 
     limits: AudioLimits = AudioLimits()
+    wave: bool = True
     name: ClassVar = "check_audio"
     reads: ClassVar = ("_audio", "text")
-    adds: ClassVar = {
-        "audio_format": pa.string(),
-        "sample_rate": pa.int32(),
-        "channels": pa.int32(),
-        "seconds": pa.float64(),
-        "rms_db": pa.float64(),
-        "peak": pa.float64(),
-        "clipped": pa.float64(),
-        "silence": pa.float64(),
-        "audio_sha256": pa.string(),
-        "text_sha256": pa.string(),
-    }
+
+    @property
+    def adds(self) -> dict[str, pa.DataType]:
+        return {**_TOLD, "_wave": pa.large_binary()} if self.wave else _TOLD
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
@@ -84,10 +94,12 @@ class CheckAudio:
         if isinstance(sound, Rejected):
             seconds = None if found.seconds is None else round(found.seconds, 4)
             return Rejected(sound.reason, sound.detail, {**known, "seconds": seconds})
-        known |= {**measure(sound), "audio_sha256": sound_hash(sound)}
+        known |= {**measure(sound), "samples": len(sound.samples), "audio_sha256": sound_hash(sound)}
         known["text_sha256"] = None if text is None else text_hash(text)
         broken = broken_limit(known, self.limits)
-        return Rejected(broken.reason, broken.detail, known) if broken else known
+        if broken:
+            return Rejected(broken.reason, broken.detail, known)
+        return {**known, "_wave": wave_of(sound, RATE)} if self.wave else known
 
 
 def measure(sound: Sound) -> Record:

@@ -63,34 +63,63 @@ def parse_turns(text: str) -> list[Turn]:
 
 
 @dataclass
-class CrossModalTurn:
-    """Adds `task`, "asr" with probability `asr` and else "tts", an `instruction` for it, both drawn by (seed, key), and
-    the `_turn` that they make of `text` and `_units` ("<sosp><5><7><eosp>").
+class ChooseTask:
+    """Adds `task`, drawn by (seed, key): "asr" with probability `asr`, else "tts".
 
-    The share of "asr" is unpublished: a field of the recipe.
+    That probability is unpublished: a field of the recipe. A text that cannot stand in a turn is rejected.
     """
 
     asr: float
     seed: int
-    style: Style = "lecture"
-    instructions: Mapping[Task, Sequence[str]] = field(default_factory=our_instructions)
-    name: ClassVar = "cross_modal"
-    reads: ClassVar = ("key", "text", "_units")
-    adds: ClassVar = {"task": pa.string(), "instruction": pa.string(), "_turn": pa.string()}
+    name: ClassVar = "choose_task"
+    reads: ClassVar = ("key", "text")
+    adds: ClassVar = {"task": pa.string()}
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        return [self._made(record["key"], record["text"], record["_units"]) for record in records]
+        return [refused(record["text"]) or self._chosen(record["key"]) for record in records]
 
-    def _made(self, key: str, text: str, units: str) -> Result:
-        if bad := refused(text):
-            return bad
-        dice = Dice(self.seed, "cross-modal", key)
-        task: Task = "asr" if dice.chance(self.asr) else "tts"
-        turn = Turn(task, dice.pick(self.instructions[task]), units, text)
-        return {"task": task, "instruction": turn.instruction, "_turn": render_turn(turn, self.style)}
+    def _chosen(self, key: str) -> Record:
+        return {"task": "asr" if Dice(self.seed, "task", key).chance(self.asr) else "tts"}
+
+
+@dataclass
+class DrawInstruction:
+    """Adds an `instruction` for the task, drawn of our own by (seed, key)."""
+
+    seed: int
+    instructions: Mapping[Task, Sequence[str]] = field(default_factory=our_instructions)
+    name: ClassVar = "draw_instruction"
+    reads: ClassVar = ("key", "task")
+    adds: ClassVar = {"instruction": pa.string()}
+
+    def setup(self, services: Services) -> None:
+        """Nothing to load."""
+
+    def __call__(self, records: list[Record]) -> list[Result]:
+        return [{"instruction": self._drawn(record["key"], record["task"])} for record in records]
+
+    def _drawn(self, key: str, task: Task) -> str:
+        return Dice(self.seed, "instruction", key).pick(self.instructions[task])
+
+
+@dataclass
+class ComposeTurn:
+    """Adds the `_turn` of task and instruction, `text` and `_units` ("<sosp><5><7><eosp>")."""
+
+    style: Style = "lecture"
+    name: ClassVar = "compose_turn"
+    reads: ClassVar = ("task", "instruction", "text", "_units")
+    adds: ClassVar = {"_turn": pa.string()}
+
+    def setup(self, services: Services) -> None:
+        """Nothing to load."""
+
+    def __call__(self, records: list[Record]) -> list[Result]:
+        turns = [Turn(r["task"], r["instruction"], r["_units"], r["text"]) for r in records]
+        return [{"_turn": render_turn(turn, self.style)} for turn in turns]
 
 
 def _ended(sentence: str) -> str:

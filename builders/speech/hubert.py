@@ -132,6 +132,7 @@ def _read(path: Path, where: str) -> dict[str, Any]:
 class Hubert:
     """One model on one device ("cuda" or "cpu"), cut off after its layer. Loaded once in each worker.
 
+    `batch_seconds` may be set to less where memory does not suffice.
     On a CPU whoever makes it sets torch's threads: they belong to the worker. Raises UserError where the files hold
     another model, or do not hold all of it.
     """
@@ -149,6 +150,7 @@ class Hubert:
         if self._model.config.do_stable_layer_norm:
             encoder.layer_norm = torch.nn.Identity()  # it follows the last layer of all, and is none itself
         self._device = torch.device(device)
+        self.batch_seconds = BATCH_SECONDS[device]
         self._model.eval().requires_grad_(False).to(self._device)
 
     def __call__(self, sounds: Sequence[Sound]) -> list[np.ndarray]:
@@ -165,7 +167,7 @@ class Hubert:
         frames = [self.files.frames(len(at_rate(sound))) for sound in sounds]
         for i in (i for i, count in enumerate(frames) if not count):
             yield i, np.empty((0, self.files.dimensions), np.float32)
-        for batch in _batches(frames, int(BATCH_SECONDS[self._device.type] * self.files.hz)):
+        for batch in _batches(frames, int(self.batch_seconds * self.files.hz)):
             found = self._run([sounds[i] for i in batch])
             for i, features in zip(batch, found, strict=True):
                 yield i, features[: frames[i]]

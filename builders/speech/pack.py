@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -13,6 +13,14 @@ from builders.filters.sample import strict
 from builders.speech.lengths import Length
 from builders.step import Packed, Record
 
+_ADDS = {
+    "json": pa.large_binary(),
+    "n_turns": pa.int32(),
+    "sample_length": pa.int32(),
+    "sample_room": pa.int32(),
+    "seconds": pa.float64(),
+}
+
 
 @dataclass
 class PackTurns:
@@ -20,24 +28,24 @@ class PackTurns:
 
     Adds `json`, the sample's `key.json`: `text`, which is all turns joined, and `turns` with the key and the `columns`
     of each, their names without "_" in front; `n_turns`; `sample_length`; and `sample_room`, what is left of `most`.
-    Together the last two tell how well samples are filled: see `efficiency`. Turns over `most` are CheckLength's to
-    reject; here they raise ValueError.
+    Together the last two tell how well samples are filled. `lists` are columns that the sample has of all its turns, in
+    their order, under their own names; `seconds` is the sum of theirs. Turns over `most` are CheckLength's to reject;
+    here they raise ValueError.
     """
 
     count: Length
     most: int
     columns: tuple[str, ...]
+    lists: Mapping[str, pa.DataType] = field(default_factory=dict)
     name: ClassVar = "pack_turns"
-    adds: ClassVar = {
-        "json": pa.large_binary(),
-        "n_turns": pa.int32(),
-        "sample_length": pa.int32(),
-        "sample_room": pa.int32(),
-    }
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(("key", "_turn", "length", *self.columns)))
+        return tuple(dict.fromkeys(("key", "_turn", "length", "seconds", *self.columns, *self.lists)))
+
+    @property
+    def adds(self) -> dict[str, pa.DataType]:
+        return _ADDS | {name: pa.list_(kind) for name, kind in self.lists.items()}
 
     def __call__(self, records: list[Record]) -> list[Packed]:
         groups = first_fit([record["length"] for record in records], self.most)
@@ -64,7 +72,9 @@ class PackTurns:
             "n_turns": len(turns),
             "sample_length": length,
             "sample_room": self.most - length,
+            "seconds": round(sum(turn["seconds"] for turn in turns), 4),
         }
+        record |= {name: [turn[name] for turn in turns] for name in self.lists}
         return Packed(tuple(group), record)
 
 
@@ -86,8 +96,3 @@ def first_fit(lengths: Sequence[int], most: int) -> list[list[int]]:
         groups[hit].append(i)
         room[hit] -= lengths[i]
     return sorted(sorted(group) for group in groups)
-
-
-def efficiency(lengths: Sequence[int], most: int) -> float:
-    """The share of samples of `most` that is filled, by their lengths; 1 where there are none."""
-    return sum(lengths) / (most * len(lengths)) if lengths else 1.0

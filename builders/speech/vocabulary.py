@@ -19,6 +19,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from builders.shards.dataset import FITTED
 from builders.shards.store import Store
 from builders.speech.features import MFCC_DIMENSIONS, FeatureSpec
 from builders.uri import local_path
@@ -116,9 +117,25 @@ def save_vocabulary(vocabulary: Vocabulary, store: Store, folder: str = "") -> N
         store.put_bytes(f"{folder}/{name}" if folder else name, data)
 
 
-def load_vocabulary(path: str, where: str = "units.vocabulary") -> Vocabulary:
-    """The vocabulary in a folder. Raises UserError, one line that begins with the field `where`, if it is not whole."""
+def find_vocabulary(path: str, where: str = "units.vocabulary") -> Path:
+    """The folder of a vocabulary: `path` itself, or the only one that the build in `path` fitted.
+
+    Raises UserError, one line that begins with the field `where`.
+    """
     folder = local_path(path, where)
+    if (folder / FACTS).is_file():
+        return folder
+    fitted = sorted(found.parent for found in (folder / FITTED).glob(f"*/{FACTS}"))
+    if len(fitted) == 1:
+        return fitted[0]
+    if fitted:
+        raise UserError(f"{where}: {folder} holds several vocabularies; give one: {', '.join(map(str, fitted))}")
+    raise UserError(f"{where}: {folder} holds no {FACTS}; give the output of a build that fits units")
+
+
+def load_vocabulary(path: str, where: str = "units.vocabulary") -> Vocabulary:
+    """The vocabulary at a path. Raises UserError, one line that begins with the field `where`, if it is not whole."""
+    folder = find_vocabulary(path, where)
     facts = _facts(folder, where)
     tensors = _bytes(folder / TENSORS, where)
     if facts.get("sha256") != hashlib.sha256(tensors).hexdigest():
@@ -134,10 +151,6 @@ def load_vocabulary(path: str, where: str = "units.vocabulary") -> Vocabulary:
 
 
 def _facts(folder: Path, where: str) -> dict[str, Any]:
-    if not (folder / FACTS).is_file():
-        below = sorted(found.parent.name for found in folder.glob(f"*/{FACTS}"))
-        mend = f"give one of its folders {', '.join(below)}" if below else "give the output of a build that fits units"
-        raise UserError(f"{where}: {folder} holds no {FACTS}; {mend}")
     try:
         facts = json.loads(_bytes(folder / FACTS, where))
     except (ValueError, RecursionError) as error:

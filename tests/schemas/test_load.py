@@ -221,7 +221,7 @@ def test_an_unknown_field_suggests_the_nearest(recipe: Path, field: str, near: s
 def test_an_unknown_field_that_is_like_none_is_told_with_all_there_are(recipe: Path) -> None:
     recipe.write_text(RECIPE + "zzz: 1\n")
     assert refused(recipe).startswith(
-        f"{recipe}: there is no field zzz; the fields are name, seed, parser, output, output.unit, "
+        f"{recipe}: there is no field zzz; the fields are name, seed, output, output.unit, "
     )
 
 

@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.speech.audio import Sound, encode_flac, sound_hash, text_hash
+from builders.speech.audio import Sound, encode_flac, resampled_length, sound_hash, sound_of, text_hash
 from builders.speech.checks import AudioLimits, CheckAudio, broken_limit, measure
 from builders.step import Failed, Record, Rejected, Result
 
@@ -32,7 +32,7 @@ def nothing(seconds: float) -> Sound:
 
 
 def checked(data: bytes, text: str | None = "said", **limits: Any) -> Result:
-    (result,) = CheckAudio(AudioLimits(**limits))([{"_audio": data, "text": text}])
+    (result,) = CheckAudio(AudioLimits(**limits), wave=False)([{"_audio": data, "text": text}])
     return result
 
 
@@ -59,6 +59,7 @@ def test_an_utterance_is_told_by_its_source_and_by_what_is_heard() -> None:
         "audio_format": "wav",
         "sample_rate": 22_050,
         "channels": 2,
+        "samples": 11_025,
         "seconds": 0.5,
         "rms_db": -9.03,
         "peak": 0.5,
@@ -67,7 +68,7 @@ def test_an_utterance_is_told_by_its_source_and_by_what_is_heard() -> None:
         "audio_sha256": sound_hash(sound),
         "text_sha256": text_hash("said"),
     }
-    assert told.keys() == CheckAudio.adds.keys()
+    assert told.keys() == CheckAudio(wave=False).adds.keys()
 
 
 def test_audio_without_text_has_no_hash_of_it() -> None:
@@ -135,11 +136,24 @@ def test_a_limit_may_be_set_and_what_meets_it_is_kept(sound: Sound, limits: dict
 
 def test_what_is_known_of_a_rejected_utterance_stands_with_it() -> None:
     result = checked(encode_flac(nothing(1.0)))
-    assert isinstance(result, Rejected) and result.known.keys() == CheckAudio.adds.keys()
+    assert isinstance(result, Rejected) and result.known.keys() == CheckAudio(wave=False).adds.keys()
     assert result.detail == "-120.0 dB are under -60"
     long = checked(encode_flac(tone(3.0)), max_seconds=2.0)
     assert isinstance(long, Rejected)
     assert long.known == {"audio_format": "flac", "sample_rate": RATE, "channels": 1, "seconds": 3.0}
+
+
+def test_the_samples_are_handed_on_at_16_khz_beside_the_same_facts() -> None:
+    sound = tone(0.5, 0.5, 22_050)
+    (found,) = CheckAudio()([{"_audio": encode_flac(sound), "text": "said"}])
+    assert isinstance(found, dict)
+
+    wave = sound_of(found.pop("_wave"), RATE)
+
+    assert found == kept(encode_flac(sound))
+    assert len(wave.samples) == resampled_length(11_025, 22_050, RATE) == 8000
+    middle = slice(1000, 7000)  # the filter rings at the ends of a tone that is cut
+    assert np.abs(wave.samples - tone(0.5, 0.5).samples)[middle].max() < 1e-3
 
 
 def test_unreadable_audio_has_failed_and_its_neighbours_have_not() -> None:

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.speech.crossmodal import TURNS, CrossModalTurn, Turn, parse_turns, render_turn
+from builders.speech.crossmodal import TURNS, ChooseTask, ComposeTurn, DrawInstruction, Turn, parse_turns, render_turn
 from builders.speech.instructions import Task, instruction_problem, our_instructions
 from builders.speech.templates import Style, refused
-from builders.step import Rejected, Services
+from builders.step import Rejected, Services, Step
 
 UNITS = "<sosp><5><7><5><eosp>"
 ASR = Turn("asr", "What is said here?", UNITS, "Good morning.")
 TTS = Turn("tts", "Read this aloud.", UNITS, "Good morning.")
 
 
-def made(step: CrossModalTurn, key: str, text: str = "Good morning.", units: str = UNITS) -> dict[str, Any]:
-    (found,) = step([{"key": key, "text": text, "_units": units}])
+def made(step: Step, **record: Any) -> dict[str, Any]:
+    (found,) = step([record])
     assert isinstance(found, dict)
     return found
 
@@ -116,54 +116,55 @@ def test_a_part_that_would_break_the_turn_is_refused(changed: dict[str, str], to
         render_turn(Turn(**{**vars(ASR), **changed}))
 
 
-# ---- the step --------------------------------------------------------------------------------------------------------
+# ---- the steps -------------------------------------------------------------------------------------------------------
 
 
-def test_every_instruction_of_the_drawn_task_is_drawn_about_as_often(services: Services) -> None:
-    step = CrossModalTurn(asr=0.5, seed=0)
+def test_every_instruction_of_a_task_is_drawn_about_as_often(services: Services) -> None:
+    step = DrawInstruction(seed=0)
     step.setup(services)
-    lists = our_instructions()
-    size = len(lists["asr"]) + len(lists["tts"])
+    for task, sentences in our_instructions().items():
+        keys = (f"k{i}" for i in range(40 * len(sentences)))
+        drawn = Counter(made(step, key=key, task=task)["instruction"] for key in keys)
 
-    drawn = Counter((found["task"], found["instruction"]) for found in (made(step, f"k{i}") for i in range(40 * size)))
-
-    assert drawn.keys() == {(task, sentence) for task in lists for sentence in lists[task]}
-    assert all(15 < times < 75 for times in drawn.values())
+        assert drawn.keys() == set(sentences)
+        assert all(15 < times < 75 for times in drawn.values())
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 200, 300), (1.0, 1000, 1000)])
 def test_the_task_is_recognition_with_the_probability_that_is_given(share: float, low: int, high: int) -> None:
-    step = CrossModalTurn(asr=share, seed=3)
-    assert low <= sum(made(step, f"k{i}")["task"] == "asr" for i in range(1000)) <= high
+    step = ChooseTask(asr=share, seed=3)
+    tasks = [made(step, key=f"k{i}", text="Hi.")["task"] for i in range(1000)]
+    assert low <= tasks.count("asr") <= high and low <= 1000 - tasks.count("tts") <= high
 
 
-def test_a_turn_depends_on_seed_and_key_alone() -> None:
-    one, other = CrossModalTurn(0.5, seed=0), CrossModalTurn(0.5, seed=1)
+def test_a_task_and_its_instruction_depend_on_seed_and_key_alone() -> None:
     keys = [f"k{i}" for i in range(50)]
 
-    assert [made(one, key) for key in keys] == [made(one, key) for key in reversed(keys)][::-1]
-    assert [made(one, key) for key in keys] != [made(other, key) for key in keys]
+    def drawn(seed: int, keys: list[str]) -> list[tuple[str, str]]:
+        tasks = [made(ChooseTask(0.5, seed), key=key, text="Hi.")["task"] for key in keys]
+        sentences = [made(DrawInstruction(seed), key=key, task="tts")["instruction"] for key in keys]
+        return list(zip(tasks, sentences, strict=True))
+
+    assert drawn(0, keys) == drawn(0, keys[::-1])[::-1]
+    assert drawn(0, keys) != drawn(1, keys)
 
 
+@pytest.mark.parametrize("turn", [ASR, TTS])
 @pytest.mark.parametrize("style", TURNS)
-def test_the_turn_holds_the_records_text_and_units(style: Style) -> None:
-    step = CrossModalTurn(asr=0.5, seed=0, style=style)
-    for key in "abcd":
-        found = made(step, key)
-        turn = Turn(found["task"], found["instruction"], UNITS, "Good morning.")
-        assert found["_turn"] == render_turn(turn, style)
+def test_the_turn_holds_the_records_text_and_units(style: Style, turn: Turn) -> None:
+    found = made(ComposeTurn(style), task=turn.task, instruction=turn.instruction, text=turn.text, _units=turn.units)
+    assert found["_turn"] == render_turn(turn, style)
 
 
 def test_instructions_may_be_others() -> None:
     lists: dict[Task, list[str]] = {"asr": ["Listen"], "tts": ["Speak"]}
-    found = made(CrossModalTurn(asr=1, seed=0, instructions=lists), "k")
-    assert found["_turn"].startswith("[Human]:Listen. This is input: ")
+    assert made(DrawInstruction(0, lists), key="k", task="asr") == {"instruction": "Listen"}
 
 
 @pytest.mark.parametrize(
     ("text", "reason"), [("a [ua] b", "template_marker"), ("a\nb", "several_lines"), ("  ", "empty")]
 )
 def test_a_text_that_would_break_the_turn_is_rejected(text: str, reason: str) -> None:
-    (found,) = CrossModalTurn(0.5, 0)([{"key": "k", "text": text, "_units": UNITS}])
+    (found,) = ChooseTask(0.5, 0)([{"key": "k", "text": text}])
     assert isinstance(found, Rejected)
     assert found.reason == reason

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from builders.digest import digest_of
 from builders.shards.store import Store
 from builders.speech.features import FeatureSpec, mfcc_spec
-from builders.speech.vocabulary import FACTS, TENSORS, Vocabulary, load_vocabulary, save_vocabulary
+from builders.speech.vocabulary import FACTS, TENSORS, Vocabulary, find_vocabulary, load_vocabulary, save_vocabulary
 from schemas.errors import UserError
 
 HUBERT = FeatureSpec("hubert", 50.0, model="utter-project/mHuBERT-147", model_sha256="ab" * 32, layer=11)
@@ -52,10 +52,16 @@ def test_its_two_files_hold_a_tensor_and_json_and_no_pickle(tmp_path: Path) -> N
     assert (facts["seed"], facts["sample"]["frames"], facts["versions"]) == (7, 2000, {"numpy": "2.4.6"})
 
 
-def test_a_folder_of_several_says_to_name_one(tmp_path: Path) -> None:
+def test_the_only_vocabulary_that_a_build_fitted_is_found_in_its_folder(tmp_path: Path) -> None:
+    save_vocabulary(vocabulary(), Store(tmp_path), "fitted/k20")
+    assert find_vocabulary(str(tmp_path)) == tmp_path / "fitted/k20"
+    assert load_vocabulary(str(tmp_path)).files() == vocabulary().files()
+
+
+def test_a_build_that_fitted_several_says_to_name_one(tmp_path: Path) -> None:
     for name in ("k100", "k020"):
-        save_vocabulary(vocabulary(), Store(tmp_path), name)
-    with pytest.raises(UserError, match=r"^units.vocabulary: .* holds no units.json; give one of .* k020, k100$"):
+        save_vocabulary(vocabulary(), Store(tmp_path), f"fitted/{name}")
+    with pytest.raises(UserError, match=r"^units.vocabulary: .* several .*: \S+/fitted/k020, \S+/fitted/k100$"):
         load_vocabulary(str(tmp_path))
 
 

@@ -1,0 +1,183 @@
+"""SpeechGPT's data (arXiv 2305.11000): a unit vocabulary, cross-modal turns, and chains of modality."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pyarrow as pa
+
+from builders import rows
+from builders.shards.unit import Layout, Member
+from builders.sources.pairs import Pairs
+from builders.sources.speech import open_speech
+from builders.sources.speech_read import ReadUtterance
+from builders.sources.speech_rows import SpeechFields
+from builders.sources.text_instructions import CheckExchange, Names, open_text_instructions
+from builders.speech.ask_instruction import AskInstruction
+from builders.speech.chain import ChainSample, ChooseForm
+from builders.speech.checks import AudioLimits, CheckAudio
+from builders.speech.crossmodal import ChooseTask, ComposeTurn, DrawInstruction
+from builders.speech.espeak import Espeak
+from builders.speech.extract import Extractor, HubertLayer, Mfcc
+from builders.speech.fit_units import FitUnits
+from builders.speech.hubert import find_hubert
+from builders.speech.lengths import CheckLength, length_of
+from builders.speech.pack import PackTurns
+from builders.speech.speak import SpeakText
+from builders.speech.steps import HALVED, AddFeatures, CountFrames, HearSpeech, ToUnits
+from builders.speech.templates import FORMS
+from builders.speech.vocabulary import FACTS, TENSORS, Vocabulary, find_vocabulary, load_vocabulary
+from builders.step import Step
+from pipelines.dag import Asking, Dag, Fitting, Stage
+from schemas.errors import UserError
+from schemas.speech import ApplyUnits, Audio, SpeechSource, fields_of
+from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, SpeechUnitsRecipe
+from schemas.tts import EspeakTts
+
+PACKAGES = ("soundfile", "soxr", "numpy", "kaldi-native-fbank", "scikit-learn")
+"""Those whose versions decide samples, features and centres."""
+MODEL_PACKAGES = ("torch", "transformers")
+ALL = 100_000
+"""Records handed to a step at once: all of a unit."""
+MOST_ASKING = 8
+"""Units that wait for instructions at once."""
+SPOKEN = {"instruction": "_instruction_speech", "response": "_response_speech"}
+"""The texts of an exchange, and the columns of their speech."""
+LISTED = ("task", "audio_sha256", "text_sha256", "speaker", "license")
+"""What the index tells of each turn of a sample."""
+
+Models = dict[str, Path | tuple[Path, ...]]
+
+
+def speech_units(recipe: SpeechUnitsRecipe) -> Dag:
+    """The DAG that fits unit vocabularies. Raises UserError where the recipe names what is not there."""
+    source, units = _utterances(recipe.source, recipe.output.unit), recipe.units
+    extractor: Extractor = Mfcc(units.subtract_mean)
+    models: Models = {}
+    if units.features == "hubert":
+        assert units.model is not None and units.layer is not None
+        files = find_hubert(units.model, units.layer)
+        extractor, models = HubertLayer(files), {"units.model": files.decisive}
+    read, limits = ReadUtterance(source.folder, needs_text=False), _limits(recipe.audio)
+    gpus = 1 if units.features == "hubert" else 0
+    again = (
+        Stage("speech", (read, CheckAudio(limits))),
+        Stage("features", (AddFeatures(extractor),), gpus=gpus, batch=recipe.output.unit if gpus else 64),
+    )
+    return Dag(
+        name=recipe.name or "speech_units",
+        source=source,
+        stages=(Stage("speech", (read, CheckAudio(limits, wave=False), CountFrames(extractor))),),
+        layout=Layout(()),
+        models=models,
+        packages=_packages(extractor),
+        fit=Fitting(FitUnits(extractor, units.ks, recipe.seed), again, Member("_features", "npy")),
+    )
+
+
+def speech_crossmodal(recipe: SpeechCrossmodalRecipe) -> Dag:
+    """The DAG of turns to write down or to speak, packed. Raises UserError where the recipe names what is not there."""
+    source, limits = _utterances(recipe.source, recipe.output.unit), _limits(recipe.audio)
+    vocabulary, extractor, models = _vocabulary(recipe.units)
+    read = (ReadUtterance(source.folder), CheckAudio(limits), ChooseTask(recipe.asr, recipe.seed))
+    stages = [Stage("speech", read), _to_units(ToUnits(extractor, vocabulary), recipe.output.unit)]
+    told = ["task", "instruction", "text", "_units", "_durations", "seconds", "audio_sha256"]
+    draw: tuple[Step, ...] = (DrawInstruction(recipe.seed),)
+    asks = None
+    if recipe.llm:
+        llm, draw = recipe.llm, ()
+        ask = AskInstruction(recipe.instructions, recipe.seed, llm.provider, llm.model, llm.parameters)
+        asks = Asking(ask, llm, distinct=2 * recipe.instructions)
+        stages.append(Stage("ask", (ask,), batch=ALL, cpus=0, at_once=MOST_ASKING))
+        told += ["model", "request"]
+    length = length_of(recipe.pack.tokenizer, vocabulary.k, "pack.tokenizer")
+    if recipe.pack.tokenizer:
+        models["pack.tokenizer"] = Path(recipe.pack.tokenizer)
+    most = recipe.pack.max_length
+    stages.append(Stage("turns", (*draw, ComposeTurn(recipe.style), CheckLength(length, most))))
+    return Dag(
+        name=recipe.name or "speech_crossmodal",
+        source=source,
+        stages=tuple(stages),
+        pack=PackTurns(length, most, tuple(told), dict.fromkeys(LISTED, pa.string())),
+        layout=Layout((Member("json", "json"),), (*_halved(extractor), "n_turns", "sample_length", "sample_room")),
+        models=models,
+        packages=_packages(extractor),
+        asks=asks,
+    )
+
+
+def speech_chain(recipe: SpeechChainRecipe) -> Dag:
+    """The DAG of chains of modality. Raises UserError where the recipe names what is not there."""
+    given = recipe.source
+    names = Names(**fields_of(given, but=("kind", "path", "limit")))
+    source = open_text_instructions(given.path, recipe.output.unit, given.kind, names, given.limit)
+    vocabulary, extractor, models = _vocabulary(recipe.units)
+    engine = _engine(recipe.tts)
+    speak: list[Step] = [SpeakText(engine, recipe.seed, part, column, f"{part}_") for part, column in SPOKEN.items()]
+    hear = HearSpeech({f"{part}_": column for part, column in SPOKEN.items()})
+    to_units = ToUnits(extractor, vocabulary, [f"{part}_" for part in SPOKEN])
+    speech = Stage("speech", (CheckExchange(recipe.max_words), *speak, hear))
+    units = _to_units(to_units, recipe.output.unit)
+    forms = ChooseForm({form: getattr(recipe.weights, form) for form in FORMS}, recipe.templates == "all", recipe.seed)
+    added = [item for step in (*speech.steps, *units.steps) for item in step.adds.items()]
+    told = tuple(name for name, kind in added if rows.is_scalar(name, kind) and name not in SPOKEN)
+    sample = ChainSample(told, vocabulary.spec.hz, recipe.style)
+    return Dag(
+        name=recipe.name or "speech_chain",
+        source=source,
+        stages=(speech, units, Stage("samples", (forms, sample))),
+        layout=Layout(
+            (*(Member(column, f"{part}.flac") for part, column in SPOKEN.items()), Member("json", "json")),
+            _halved(extractor),
+        ),
+        models=models,
+        packages=(*_packages(extractor), "espeakng-loader"),
+    )
+
+
+def _utterances(source: SpeechSource, unit: int) -> Pairs:
+    named = SpeechFields(**{field.name: getattr(source, field.name) for field in fields(SpeechFields)})
+    return open_speech(source.path, source.kind, unit, source.limit, named)
+
+
+def _limits(audio: Audio) -> AudioLimits:
+    return AudioLimits(**fields_of(audio))
+
+
+def _vocabulary(units: ApplyUnits) -> tuple[Vocabulary, Extractor, Models]:
+    """The vocabulary, what makes the features that it was fitted on, and the files of both."""
+    folder = find_vocabulary(units.vocabulary)
+    vocabulary = load_vocabulary(str(folder))
+    spec, models = vocabulary.spec, Models({"units.vocabulary": (folder / FACTS, folder / TENSORS)})
+    if spec.features == "mfcc":
+        if units.model is not None:
+            raise UserError(f"units.model: {folder} is fitted on mfcc, so there is no model; leave it out")
+        return vocabulary, Mfcc(spec.subtract_mean), models
+    assert spec.model is not None and spec.layer is not None
+    files = find_hubert(units.model or spec.model, spec.layer)
+    found = files.spec()
+    if spec.model_sha256 not in (None, found.model_sha256):
+        raise UserError(
+            f"units.model: {files.folder} is not the model that {folder} was fitted on (other digest); give that one"
+        )
+    return vocabulary, HubertLayer(files), {**models, "units.model": files.decisive}
+
+
+def _to_units(step: ToUnits, unit: int) -> Stage:
+    if isinstance(step.extractor, Mfcc):
+        return Stage("units", (step,))
+    return Stage("units", (step,), gpus=1, batch=unit)
+
+
+def _halved(extractor: Extractor) -> tuple[str, ...]:
+    return () if extractor.halved is None else (HALVED,)
+
+
+def _packages(extractor: Extractor) -> tuple[str, ...]:
+    return PACKAGES if isinstance(extractor, Mfcc) else (*PACKAGES, *MODEL_PACKAGES)
+
+
+def _engine(tts: EspeakTts) -> Espeak:
+    return Espeak(tts.voices, tts.rate, tts.pitch)
