@@ -147,7 +147,7 @@ def show(
     sheet: Annotated[Path | None, typer.Option(help="Draw them on a contact sheet (PNG).")] = None,
 ) -> None:
     """Print a dataset's funnel and some samples, and draw them on a contact sheet."""
-    from builders.cards.sheet import ON_SHEET, draw_sheet, pick
+    from builders.cards.sheet import ON_SHEET, describe, draw_sheet, pick
     from builders.shards.dataset import read_manifest
     from builders.shards.store import Store
     from pipelines.plan import render_funnel
@@ -158,7 +158,7 @@ def show(
     typer.echo(render_funnel(read_manifest(store)))
     samples = pick(store, max(count, ON_SHEET) if sheet else count)
     for sample in samples[:count]:
-        typer.echo(sample.text)
+        typer.echo(describe(sample))
     if sheet:
         draw_sheet(samples, sheet)
         typer.echo(f"contact sheet: {sheet}")

@@ -1,58 +1,32 @@
-"""A contact sheet: samples with the boxes of their phrases drawn, coloured and labelled."""
+"""Samples for people: picked over a dataset, told in lines, and drawn on a contact sheet."""
 
 from __future__ import annotations
 
-import io
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 
-from builders.instruct.turns import IMAGE
+from builders.cards import photos
 from builders.shards.query import connect
 from builders.shards.store import Store
 from builders.shards.tar import read_members
 
-COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4", "#008080", "#f032e6", "#9a6324")
 ON_SHEET = 9
 """Samples on a sheet, at least: three rows of three."""
 
-_PHOTO = (480, 360)
 _MARGIN = 12
-_LINE = 20
-_LINES = 18
-"""Of text under a photo, at most."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A sample as read back from its shard by range."""
+    """A sample as read back from its shard by range: its `json`, and the bytes of its media by extension."""
 
     key: str
-    image: bytes
+    media: dict[str, bytes]
     record: dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        """The key, and what is said: the turns, or the grounded caption, or the caption with its score."""
-        if self.turns:
-            return "\n".join([self.key, *(f"  {'A' if i % 2 else 'Q'}: {told}" for i, told in enumerate(self.turns))])
-        return f"{self.key}  {self.record.get('grounded_caption') or self.record['caption']}{self.score}"
-
-    @property
-    def turns(self) -> list[str]:
-        """Of a conversation: questions and answers by turns."""
-        told = self.record.get("conversations", [])
-        return [turn["value"].replace(IMAGE, "").strip() for turn in told]
-
-    @property
-    def score(self) -> str:
-        """The CLIP score, where there is one."""
-        score = self.record.get("clip_score")
-        return "" if score is None else f"  ({score:.3f})"
 
 
 def pick(store: Store, count: int) -> list[Shown]:
@@ -84,86 +58,29 @@ def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> 
         parts = read_members(tar, key, members)
     record = json.loads(parts.pop("json"))
     parts.pop("txt", None)
-    (image,) = parts.values()
-    return Shown(key, image, record)
+    return Shown(key, parts, record)
+
+
+def describe(sample: Shown) -> str:
+    """What is printed of a sample."""
+    return photos.describe(sample.key, sample.record)
 
 
 def draw_sheet(samples: list[Shown], path: Path) -> None:
-    """Write the contact sheet of `samples` as PNG."""
-    columns = max(1, min(3, len(samples)))
+    """Write the contact sheet of `samples` as PNG, up to three a row."""
     tiles = [_tile(sample) for sample in samples]
+    columns = max(1, min(3, len(tiles)))
+    wide = max((tile.width for tile in tiles), default=photos.WIDTH) + _MARGIN
     heights = [max(t.height for t in tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    width = columns * (_PHOTO[0] + _MARGIN) + _MARGIN
-    sheet = Image.new("RGB", (width, sum(heights) + _MARGIN * (len(heights) + 1)), "white")
+    size = (columns * wide + _MARGIN, sum(heights) + _MARGIN * (len(heights) + 1))
+    sheet = Image.new("RGB", size, "white")
     for i, tile in enumerate(tiles):
         row, column = divmod(i, columns)
-        sheet.paste(tile, (_MARGIN + column * (_PHOTO[0] + _MARGIN), _MARGIN * (row + 1) + sum(heights[:row])))
+        sheet.paste(tile, (_MARGIN + column * wide, _MARGIN * (row + 1) + sum(heights[:row])))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
 
 def _tile(sample: Shown) -> Image.Image:
-    font = ImageFont.load_default(15)
-    photo = ImageOps.contain(Image.open(io.BytesIO(sample.image)).convert("RGB"), _PHOTO)
-    draw = ImageDraw.Draw(photo)
-    phrases = sample.record.get("phrases", [])
-    for i, phrase in enumerate(phrases):
-        for x1, y1, x2, y2 in phrase["boxes"]:
-            left, top = x1 * photo.width, y1 * photo.height
-            box = (left, top, max(left, x2 * photo.width - 1), max(top, y2 * photo.height - 1))
-            draw.rectangle(box, outline=COLOURS[i % len(COLOURS)], width=3)
-    for i, phrase in enumerate(phrases):
-        x1, y1, *_ = phrase["boxes"][0]
-        _label(draw, (x1 * photo.width, y1 * photo.height), str(i + 1), COLOURS[i % len(COLOURS)], font)
-    said = _coloured_turns(sample.turns) if sample.turns else [_coloured_words(sample.record)]
-    lines = [line for words in said for line in _wrap(words, font, _PHOTO[0])]
-    if len(lines) > _LINES:
-        lines = [*lines[: _LINES - 1], [("…", "black")]]
-    tile = Image.new("RGB", (_PHOTO[0], photo.height + 8 + _LINE * (len(lines) + 1)), "white")
-    tile.paste(photo, (0, 0))
-    draw = ImageDraw.Draw(tile)
-    y = photo.height + 6
-    for line in lines:
-        x = 0.0
-        for word, colour in line:
-            draw.text((x, y), word, fill=colour, font=font)
-            x += draw.textlength(word, font=font)
-        y += _LINE
-    draw.text((0, y), f"{sample.key}{sample.score}", fill="#888888", font=ImageFont.load_default(12))
-    return tile
-
-
-def _label(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: str, font: Any) -> None:
-    x, y = at[0] + 3, at[1] + 3
-    draw.rectangle((x, y, x + 8 + draw.textlength(text, font=font), y + 18), fill=colour)
-    draw.text((x + 4, y), text, fill="white", font=font)
-
-
-def _coloured_words(record: dict[str, Any]) -> list[tuple[str, str]]:
-    """The caption's words, each with the space after it; those of a phrase in its colour, its number before them."""
-    parts, done = [], 0
-    for i, phrase in enumerate(record.get("phrases", [])):
-        parts.append((record["caption"][done : phrase["start"]], "black"))
-        parts.append((f"{i + 1}: {phrase['text']}", COLOURS[i % len(COLOURS)]))
-        done = phrase["end"]
-    parts.append((record["caption"][done:], "black"))
-    spaced = ((re.sub(r"\s", " ", text), colour) for text, colour in parts)  # a line break would end the drawing
-    return [(word, colour) for text, colour in spaced for word in re.findall(r"\S+ *| +", text)]
-
-
-def _coloured_turns(turns: list[str]) -> list[list[tuple[str, str]]]:
-    """The words of each question, in colour, and of each answer."""
-    coloured = ((re.sub(r"\s", " ", told), "black" if i % 2 else COLOURS[1]) for i, told in enumerate(turns))
-    return [[(word, colour) for word in re.findall(r"\S+ *| +", text)] for text, colour in coloured]
-
-
-def _wrap(words: list[tuple[str, str]], font: Any, width: int) -> list[list[tuple[str, str]]]:
-    lines: list[list[tuple[str, str]]] = [[]]
-    used = 0.0
-    for word, colour in words:
-        if used + font.getlength(word.rstrip()) > width and lines[-1]:
-            lines.append([])
-            used = 0.0
-        lines[-1].append((word, colour))
-        used += font.getlength(word)
-    return lines
+    (image,) = sample.media.values()
+    return photos.tile(sample.key, image, sample.record)

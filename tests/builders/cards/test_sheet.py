@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageColor
 
 from builders import rows
-from builders.cards.sheet import COLOURS, Shown, draw_sheet, pick
+from builders.cards.lettering import COLOURS
+from builders.cards.sheet import Shown, describe, draw_sheet, pick
 from builders.shards.dataset import Claim, write_claim
 from builders.shards.store import Store
 from builders.shards.unit import Layout, Member, commit_unit
@@ -29,6 +30,10 @@ def photo(colour: str, size: tuple[int, int] = (240, 180), kind: str = "PNG") ->
 def record(caption: str = "a dog on grass", *boxes: tuple[float, float, float, float]) -> dict[str, Any]:
     found = [{"text": "a dog", "start": 0, "end": 5, "boxes": [list(b) for b in boxes], "scores": [1.0] * len(boxes)}]
     return {"caption": caption, "phrases": found, "grounded_caption": f"<grounding>{caption}"}
+
+
+def shown(key: str, image: bytes, told: dict[str, Any]) -> Shown:
+    return Shown(key, {"png": image}, told)
 
 
 @pytest.fixture
@@ -54,30 +59,30 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_one_sample_a_photo_is_picked_first_the_one_with_most_phrases(store: Store) -> None:
-    assert [shown.key for shown in pick(store, 3)] == ["k1", "k3", "k5"]
+    assert [one.key for one in pick(store, 3)] == ["k1", "k3", "k5"]
 
 
 def test_more_are_picked_where_more_are_asked_for_and_all_where_there_are_no_more(store: Store) -> None:
-    assert [shown.key for shown in pick(store, 5)] == ["k1", "k3", "k5", "k0", "k2"]
-    assert sorted(shown.key for shown in pick(store, 100)) == [f"k{i}" for i in range(6)]
+    assert [one.key for one in pick(store, 5)] == ["k1", "k3", "k5", "k0", "k2"]
+    assert sorted(one.key for one in pick(store, 100)) == [f"k{i}" for i in range(6)]
 
 
 def test_fewer_are_picked_evenly(store: Store) -> None:
-    assert [shown.key for shown in pick(store, 1)] == ["k1"]
+    assert [one.key for one in pick(store, 1)] == ["k1"]
     assert pick(store, 2) == pick(store, 2)
-    assert len({shown.image for shown in pick(store, 2)}) == 2
+    assert len({one.media["png"] for one in pick(store, 2)}) == 2
 
 
 def test_a_picked_sample_is_read_back_from_its_shard(store: Store) -> None:
-    (shown,) = [shown for shown in pick(store, 3) if shown.key == "k3"]
-    assert shown.image == photo("lime")
-    assert shown.record["caption"] == "a dog, caption 3"
-    assert shown.text == "k3  <grounding>a dog, caption 3"
+    (one,) = [one for one in pick(store, 3) if one.key == "k3"]
+    assert one.media == {"png": photo("lime")}
+    assert one.record["caption"] == "a dog, caption 3"
+    assert describe(one) == "k3  <grounding>a dog, caption 3"
 
 
 def test_boxes_are_drawn_where_they_are_in_the_phrases_colour(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "sheet.png"
-    draw_sheet([Shown("k", photo("white"), record("a dog on grass", (0.25, 0.5, 0.75, 1.0)))], path)
+    draw_sheet([shown("k", photo("white"), record("a dog on grass", (0.25, 0.5, 0.75, 1.0)))], path)
     sheet = Image.open(path).convert("RGB")
     colour = ImageColor.getrgb(COLOURS[0])
     left, top = 12, 12
@@ -100,13 +105,13 @@ def test_the_same_samples_give_the_same_picture(tmp_path: Path, store: Store) ->
 @pytest.mark.parametrize("size", [(1, 1), (4000, 30), (30, 4000)])
 def test_any_caption_and_any_photo_can_be_drawn(tmp_path: Path, caption: str, size: tuple[int, int]) -> None:
     tiny = (0.0, 0.0, 0.000001, 0.000001)
-    sample = Shown("k" * 80, photo("gray", size), record(caption, (0.0, 0.0, 1.0, 1.0), tiny))
+    sample = shown("k" * 80, photo("gray", size), record(caption, (0.0, 0.0, 1.0, 1.0), tiny))
     draw_sheet([sample, sample], tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").width == 2 * 492 + 12
 
 
 def test_a_photo_of_every_format_that_a_shard_holds_can_be_drawn(tmp_path: Path) -> None:
-    samples = [Shown("k", photo("red", kind=kind), record("a dog", (0.0, 0.0, 1.0, 1.0))) for kind in ("JPEG", "WEBP")]
+    samples = [shown("k", photo("red", kind=kind), record("a dog", (0.0, 0.0, 1.0, 1.0))) for kind in ("JPEG", "WEBP")]
     draw_sheet(samples, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 0
 
