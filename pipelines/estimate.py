@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from builders import rows
-from builders.llm.ledger import Ledger
 from builders.llm.money import about_prompt, cost
 from builders.llm.request import Request
 from builders.shards.store import Store
@@ -16,6 +16,9 @@ from builders.step import Services
 from pipelines.dag import Asking, Dag
 from pipelines.work import run_steps
 from schemas.llm import OpenAiLlm
+
+if TYPE_CHECKING:
+    from builders.llm.ledger import Ledger
 
 SAMPLED_UNITS = 8
 """Places in the source, evenly spread, at which inputs are looked at."""
@@ -106,6 +109,8 @@ def _ledger(settings: OpenAiLlm, out: str | None) -> Ledger | None:
     where = settings.ledger or (f"{out}/ledger" if out else None)
     if where is None:
         return None
+    from builders.llm.ledger import Ledger  # takes numpy, which `show` does without where only the reader is installed
+
     ledger = Ledger(Store(where))
     ledger.refresh()
     return ledger
