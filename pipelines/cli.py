@@ -157,8 +157,8 @@ def show(
     store = Store(dataset)
     typer.echo(render_funnel(read_manifest(store)))
     samples = pick(store, max(count, ON_SHEET) if sheet else count)
-    for sample in samples[:count]:
-        typer.echo(describe(sample))
+    for place, sample in enumerate(samples[:count]):
+        typer.echo(describe(sample, whole=not place))
     if sheet:
         draw_sheet(samples, sheet)
         typer.echo(f"contact sheet: {sheet}")

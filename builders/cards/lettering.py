@@ -46,6 +46,11 @@ def draw_lines(draw: ImageDraw.ImageDraw, at: tuple[float, float], told: Iterabl
     return y
 
 
+def write(draw: ImageDraw.ImageDraw, y: float, told: Words, width: int, most: int = 1, size: int = 15) -> float:
+    """Draw `told` from the left in up to `most` lines (see `lines`). Returns where the next one would begin."""
+    return draw_lines(draw, (0, y), lines([told], width, most, size), size)
+
+
 def _wrap(told: Words, face: Font, width: int) -> list[Words]:
     broken: list[Words] = [[]]
     used = 0.0

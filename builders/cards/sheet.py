@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from builders.cards import photos
+from builders.cards import bands, photos, spoken
 from builders.shards.query import connect
 from builders.shards.store import Store
 from builders.shards.tar import read_members
@@ -30,22 +30,24 @@ class Shown:
 
 
 def pick(store: Store, count: int) -> list[Shown]:
-    """Up to `count` samples, one a photo first, evenly over the dataset; the same ones each time."""
+    """Up to `count` samples, one a photo or input first, evenly over the dataset; the same ones each time."""
     connection = connect(store)
     columns = connection.sql("select * from samples limit 0").columns
-    first = "n_phrases desc, key" if "n_phrases" in columns else "key"
-    photo = ", ".join([name for name in ("image_file", "url") if name in columns] + ["key"])
+    photo: list[str] = [name for name in ("image_file", "url") if name in columns]
+    # where there is no photo, one of each input, by a fixed draw: its first child would always be of the same form
+    first = "n_phrases desc, key" if "n_phrases" in columns else "key" if photo else "md5(key)"
+    group = ", ".join([*(photo or ["parent"]), "key"])
     rows = connection.sql(
         f"""
             with numbered as (
-                select *, row_number() over (partition by coalesce({photo}) order by {first}) as turn
+                select *, row_number() over (partition by coalesce({group}) order by {first}) as turn
                 from samples
             ), ordered as (
-                select *, row_number() over (order by turn, key) - 1 as place, sum((turn = 1)::int) over () as photos
+                select *, row_number() over (order by turn, key) - 1 as place, sum((turn = 1)::int) over () as groups
                 from numbered
             )
             select key, shard, members from ordered
-            where place < {count} or photos > {count} and turn = 1
+            where place < {count} or groups > {count} and turn = 1
             order by place
             """
     ).fetchall()
@@ -61,8 +63,12 @@ def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> 
     return Shown(key, parts, record)
 
 
-def describe(sample: Shown) -> str:
-    """What is printed of a sample."""
+def describe(sample: Shown, whole: bool = False) -> str:
+    """What is printed of a sample: a photo's words, an exchange with its units, all of them if `whole`, or turns."""
+    if "instruction_units" in sample.record:
+        return spoken.describe_exchange(sample.key, sample.record, whole)
+    if "turns" in sample.record:
+        return spoken.describe_turns(sample.key, sample.record)
     return photos.describe(sample.key, sample.record)
 
 
@@ -82,5 +88,11 @@ def draw_sheet(samples: list[Shown], path: Path) -> None:
 
 
 def _tile(sample: Shown) -> Image.Image:
+    if "instruction_units" in sample.record:
+        from builders.cards import waves  # decodes FLAC, which takes packages that a reader may not have
+
+        return waves.tile(sample.key, sample.media, sample.record)
+    if "turns" in sample.record:
+        return bands.tile(sample.key, sample.record)
     (image,) = sample.media.values()
     return photos.tile(sample.key, image, sample.record)
