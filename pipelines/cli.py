@@ -32,6 +32,7 @@ class ExportShape(enum.StrEnum):
 
     llava = "llava"
     chat = "chat"
+    speechgpt = "speechgpt"
 
 
 def _recipe_sets(sets: list[str] | None, limit: int | None) -> list[str]:
@@ -128,16 +129,31 @@ def query(
 @app.command()
 def export(
     dataset: Dataset,
-    folder: Annotated[Path, typer.Argument(help="Where to, an empty folder.", show_default=False)],
-    to: Annotated[ExportShape, typer.Option(help="llava: a JSON list and images; chat: JSON lines and images.")],
+    target: Annotated[
+        Path, typer.Argument(help="Where to: an empty folder, or for speechgpt a new file.", show_default=False)
+    ],
+    to: Annotated[
+        ExportShape,
+        typer.Option(help="llava: a JSON list and images; chat: JSON lines and images; speechgpt: JSON lines."),
+    ],
+    prefix: Annotated[
+        str | None, typer.Option(help="For speechgpt: what stands before every sample, instead of our own words.")
+    ] = None,
 ) -> None:
-    """Write a dataset of conversations as the files that a trainer reads."""
-    from builders.export.conversations import FILES
-    from builders.export.conversations import export as write
+    """Write a dataset of conversations, or of speech, as the files that a trainer reads."""
+    from builders.export import conversations, speechgpt
     from builders.shards.store import Store
 
-    count = write(Store(dataset), to.value, folder)
-    typer.echo(f"{folder / FILES[to.value]}: {count:,} samples")
+    store = Store(dataset)
+    if to is ExportShape.speechgpt:
+        count = speechgpt.export(store, target, speechgpt.PREFIX if prefix is None else prefix)
+    elif prefix is not None:
+        raise UserError(f"--prefix: --to {to.value} writes none; leave it out, or give --to speechgpt")
+    else:
+        shape: conversations.Shape = "llava" if to is ExportShape.llava else "chat"
+        count = conversations.export(store, shape, target)
+        target /= conversations.FILES[shape]
+    typer.echo(f"{target}: {count:,} samples")
 
 
 @app.command()
