@@ -97,9 +97,12 @@ def _scale(draw: ImageDraw.ImageDraw, y: float) -> None:
 
 
 def _wave(draw: ImageDraw.ImageDraw, y: float, samples: np.ndarray, colour: str) -> None:
-    """A column from the highest to the lowest of its samples; red where one is clipped, with a mark above."""
+    """A column from the highest to the lowest of its samples, joined to the column before; red where one is clipped,
+    with a mark above."""
     starts = np.arange(_ROOM) * len(samples) // _ROOM
-    high, low = np.maximum.reduceat(samples, starts), np.minimum.reduceat(samples, starts)
+    before = samples[np.maximum(starts - 1, 0)]
+    high = np.maximum(np.maximum.reduceat(samples, starts), before)
+    low = np.minimum(np.minimum.reduceat(samples, starts), before)
     for i, (top, bottom) in enumerate(zip(high.tolist(), low.tolist(), strict=True)):
         x, clipped = LEFT + i, max(top, -bottom) >= FULL
         places = [y + WAVE / 2 * (1 - value) for value in (top, bottom)]

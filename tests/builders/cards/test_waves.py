@@ -53,6 +53,22 @@ def test_a_wave_is_as_high_as_the_sound_on_a_scale_from_1_to_minus_1(peak: float
     assert abs((rows[0] + rows[-1]) / 2 - middle) <= 1
 
 
+def test_a_sample_over_0_stands_above_the_line() -> None:
+    over = Sound(np.abs(tone(1.0, 0.8).samples), RATE)
+
+    rows = np.flatnonzero(where(drawn(exchange(sounds=(over, sweep(1.0)))), INSTRUCTION)[46:, LEFT + 300]) + 46
+
+    assert rows[-1] <= 46 + WAVE / 2 + 1
+    assert rows[0] < 46 + WAVE / 4
+
+
+def test_a_short_sound_is_drawn_as_a_line_without_holes() -> None:
+    found = heights(drawn(exchange(sounds=(tone(0.03, 0.9, hz=400.0), sweep(1.0)))), INSTRUCTION)
+
+    assert found.min() >= 1
+    assert found.sum() > 0.9 * WAVE * 0.03 * 400 * 2  # up and down in each of its swings
+
+
 def test_time_runs_from_left_to_right_over_the_whole_width() -> None:
     times = np.concatenate([tone(0.5, 0.1).samples, tone(1.5, 0.8).samples])
 
