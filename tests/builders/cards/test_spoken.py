@@ -47,13 +47,15 @@ def test_what_the_form_does_not_hold_is_told_all_the_same() -> None:
     assert "This is a text instruction: Why?" in told
 
 
-def test_24_units_are_not_shortened_and_no_unit_is_no_trouble() -> None:
+def test_more_than_24_units_are_shortened_and_no_unit_is_no_trouble() -> None:
     all_of_them = Units(tuple(range(24)), (1,) * 24)
 
     told = describe_exchange("k", exchange(units=(all_of_them, Units((), ()))).record)
 
     assert f"    {all_of_them} (24 units)" in told
     assert "    <sosp><eosp> (0 units)" in told
+    one_more = exchange(units=(Units(tuple(range(25)), (1,) * 25), SHORT))
+    assert "<11>…1 more…<13>" in describe_exchange("k", one_more.record)
 
 
 def test_turns_are_told_by_their_task_as_given_and_wanted() -> None:

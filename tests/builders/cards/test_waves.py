@@ -104,8 +104,14 @@ def test_units_are_as_wide_as_their_durations_on_the_scale_of_the_wave() -> None
 
 
 def test_units_that_last_longer_than_the_sound_end_with_it() -> None:
-    image = drawn(exchange(sounds=(tone(1.0), tone(1.0)), units=(Units((3,), (150,)), Units((7,), (10,)))))
-    assert where(image, unit_colour(3))[:, LEFT : WIDTH - 2].any(axis=0).all()
+    image = drawn(exchange(sounds=(tone(1.0), tone(1.0)), units=(Units((3,), (300,)), Units((7,), (10,)))))
+
+    band = where(image, unit_colour(3))
+
+    assert band[:, LEFT : WIDTH - 2].any(axis=0).all()
+    top = np.flatnonzero(band.any(axis=1))[0]
+    middle = pixels(image)[top : top + BAND, LEFT + ROOM // 2 - 5 : LEFT + ROOM // 2 + 5]
+    assert middle.max(axis=2).min() < 60, "and its number stands in the middle of what is seen"
 
 
 # ---- what is wrong ---------------------------------------------------------------------------------------------------
@@ -123,6 +129,7 @@ def test_clipped_samples_are_red_where_they_are_and_marked_above() -> None:
 
     marks = red[41:46]
     assert abs(np.flatnonzero(marks.any(axis=0)).mean() - (LEFT + ROOM / 2)) <= 2
+    assert red[50:90, LEFT + 10 : WIDTH - 10].any(axis=0).sum() in (1, 2, 3), "just the columns that hold them"
     assert red[:40].any(), "and words tell it"
     assert not red[46 + WAVE + 2 :].any(), "the response has none"
 
