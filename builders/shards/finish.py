@@ -89,16 +89,17 @@ def finish(
             ),
         ],
         **({"llm": dict(llm)} if llm else {}),
-        **(
-            {"fit": {"told": fitted.told, **fitted.facts}, "artefacts": [vars(file) for file in fitted.files]}
-            if fitted
-            else {}
-        ),
+        **(_made(fitted) if fitted else {}),
         "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
     }
     store.put_bytes(CARD, render_card(manifest).encode())
     store.put_bytes(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     return manifest
+
+
+def _made(fitted: Fitted) -> dict[str, Any]:
+    told: dict[str, Any] = {"told": fitted.told, **fitted.facts}
+    return {"fit": told, "artefacts": [vars(file) for file in fitted.files]}
 
 
 def _made(fitted: Fitted) -> dict[str, Any]:
