@@ -102,11 +102,6 @@ def _made(fitted: Fitted) -> dict[str, Any]:
     return {"fit": told, "artefacts": [vars(file) for file in fitted.files]}
 
 
-def _made(fitted: Fitted) -> dict[str, Any]:
-    told: dict[str, Any] = {"told": fitted.told, **fitted.facts}
-    return {"fit": told, "artefacts": [vars(file) for file in fitted.files]}
-
-
 def totals(markers: Sequence[UnitMarker], artefacts: Sequence[File] = ()) -> dict[str, Any]:
     """What the manifest says of all units together; `verify` counts it again."""
     return {
