@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines import cli_units
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mill raw pairs into training sets.",
 )
+app.add_typer(cli_units.app, name="units")
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, as recipes/grit.yaml.", show_default=False)]
 Dataset = Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)]

@@ -64,15 +64,15 @@ class HubertFiles:
         return samples
 
 
-def find_hubert(model: str, layer: int, where: str = "units") -> HubertFiles:
+def find_hubert(model: str, layer: int, where: str = "units.") -> HubertFiles:
     """Finds, and fetches where need be, a model in transformers' layout: a folder, or `owner/name` on the hub.
 
-    Raises UserError, one line that begins with the field (`where`.model or .layer), where it is not there or whole.
+    Raises UserError, one line that begins with the field (`where` and model or layer), where it is not there or whole.
     """
     folder = _folder(model, where)
     config = _read(folder / _CONFIG, where)
     if config.get("model_type") != "hubert":
-        raise UserError(f"{where}.model: {folder} is a {config.get('model_type')!r} model, not 'hubert'; give a HuBERT")
+        raise UserError(f"{where}model: {folder} is a {config.get('model_type')!r} model, not 'hubert'; give a HuBERT")
     try:
         kernels = tuple(int(n) for n in config["conv_kernel"])
         strides = tuple(int(n) for n in config["conv_stride"])
@@ -80,17 +80,17 @@ def find_hubert(model: str, layer: int, where: str = "units") -> HubertFiles:
         if not strides or len(strides) != len(kernels) or min(*kernels, *strides) < 1:
             raise ValueError(f"conv_kernel {kernels}, conv_stride {strides}")
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}.model: {folder / _CONFIG} describes no HuBERT: {first_line(error)}") from None
+        raise UserError(f"{where}model: {folder / _CONFIG} describes no HuBERT: {first_line(error)}") from None
     if config.get("conv_pos_batch_norm"):
-        raise UserError(f"{where}.model: {folder} has conv_pos_batch_norm, which sees padding; give another HuBERT")
+        raise UserError(f"{where}model: {folder} has conv_pos_batch_norm, which sees padding; give another HuBERT")
     if not 1 <= layer <= layers:
-        raise UserError(f"{where}.layer: {layer}, but {model} has the layers 1 to {layers}")
+        raise UserError(f"{where}layer: {layer}, but {model} has the layers 1 to {layers}")
     extractors = [folder / name for name in _EXTRACTORS if (folder / name).is_file()]
     if not extractors:
-        raise UserError(f"{where}.model: {folder} lacks {_EXTRACTORS[0]}, which says how sound is normalised; add it")
+        raise UserError(f"{where}model: {folder} lacks {_EXTRACTORS[0]}, which says how sound is normalised; add it")
     weights = next((found for kind in _WEIGHTS if (found := sorted(folder.glob(kind)))), [])
     if not weights:
-        raise UserError(f"{where}.model: {folder} holds no weights; it needs model.safetensors")
+        raise UserError(f"{where}model: {folder} holds no weights; it needs model.safetensors")
     hz = RATE / math.prod(strides)
     decisive = (folder / _CONFIG, extractors[0], *weights)
     return HubertFiles(model, layer, folder, hz, dimensions, kernels, strides, decisive)
@@ -101,7 +101,7 @@ def _folder(model: str, where: str) -> Path:
     if folder.is_dir():
         return folder
     if not _HUB.fullmatch(model):
-        raise UserError(f"{where}.model: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
+        raise UserError(f"{where}model: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
     from huggingface_hub import snapshot_download
 
     try:
@@ -113,7 +113,7 @@ def _folder(model: str, where: str) -> Path:
                 break
     except Exception as error:  # the hub's client raises whatever it likes
         raise UserError(
-            f"{where}.model: {model} could not be fetched ({first_line(error)}); "
+            f"{where}model: {model} could not be fetched ({first_line(error)}); "
             "check its name and the network, or fetch it elsewhere and give a local folder"
         ) from None
     return folder
@@ -125,7 +125,7 @@ def _read(path: Path, where: str) -> dict[str, Any]:
             raise ValueError(f"over {_CONFIG_MAX:,} bytes")
         read = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{where}.model: {path} is no JSON config: {first_line(error)}") from None
+        raise UserError(f"{where}model: {path} is no JSON config: {first_line(error)}") from None
     return read if isinstance(read, dict) else {}
 
 
@@ -137,7 +137,7 @@ class Hubert:
     another model, or do not hold all of it.
     """
 
-    def __init__(self, files: HubertFiles, device: str, where: str = "units") -> None:
+    def __init__(self, files: HubertFiles, device: str, where: str = "units.") -> None:
         import torch
 
         from builders.torchvision_fix import complete_torchvision
@@ -227,17 +227,15 @@ def _loaded(files: HubertFiles, where: str) -> tuple[Any, Any]:
         )
     except Exception as error:  # transformers, torch and safetensors raise whatever they run into
         raise UserError(
-            f"{where}.model: {files.folder} could not be loaded as a HuBERT: {first_line(error)}; "
+            f"{where}model: {files.folder} could not be loaded as a HuBERT: {first_line(error)}; "
             "weights must be tensors of this architecture alone, best as safetensors"
         ) from None
     missing = sorted(set(told["missing_keys"]) - _UNUSED)
     if missing:
         raise UserError(
-            f"{where}.model: the weights in {files.folder} lack {len(missing)} of the model's tensors, {missing[0]} "
+            f"{where}model: the weights in {files.folder} lack {len(missing)} of the model's tensors, {missing[0]} "
             "first; give the whole model"
         )
     if extractor.sampling_rate != RATE or extractor.feature_size != 1:
-        raise UserError(
-            f"{where}.model: {files.folder} wants sound at {extractor.sampling_rate} Hz, not {RATE} Hz mono"
-        )
+        raise UserError(f"{where}model: {files.folder} wants sound at {extractor.sampling_rate} Hz, not {RATE} Hz mono")
     return extractor, model

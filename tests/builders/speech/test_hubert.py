@@ -216,7 +216,7 @@ def test_a_folder_that_is_no_whole_model_is_told_before_anything_loads(
 
 def test_a_name_that_is_neither_folder_nor_id_is_told() -> None:
     with pytest.raises(UserError, match=r"^tts.model: './nowhere' is neither a folder nor the id of a model"):
-        find_hubert("./nowhere", 2, "tts")
+        find_hubert("./nowhere", 2, "tts.")
 
 
 class Runs:
