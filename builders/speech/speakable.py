@@ -57,7 +57,7 @@ _SAID_ELSEWHERE = frozenset("。，、！？；：「」『』《》（）〈〉
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w")
 _SCHEME = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,15}://|\b[\w-]{1,63}\.(?:edu|gov|info|tv)\b", re.IGNORECASE)
 _CODE = re.compile(
-    r"`|[{}]|\w_\w|\w\(\)|\w\.\w+\(|\b0x[0-9A-Fa-f]+|\b[A-Za-z]:\\"
+    r"`|[{}]|\w_\w|\w\((?:\w+(?:, ?\w+)+)?\)|\w\.\w+\(|\b0x[0-9A-Fa-f]+|\b[A-Za-z]:\\"
     r"|\b[a-z]{2,}[A-Z][a-z]|\b(?:[A-Z][a-z]+){3,}\b"  # sumOfNumbers, BinarySearchTree; but iPhone, YouTube, macOS
     r"|[=!<>]=|[=-]>|<-|&&|\|\||::|:=|(?<!\bC)\+\+|[-+*/]=|/\*|//|\\|=\s*[\"'(\[]"
     r"|\b\w+\.(?:py|txt|json|csv|html?|css|php|cpp|exe|md|ya?ml|xml|sh|zip|pdf)\b"

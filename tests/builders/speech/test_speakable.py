@@ -35,6 +35,7 @@ from builders.speech.speakable import MAX_CHARS, scripts_of, spoken, unspeakable
                 "What does sumOfNumbers return?",
                 "What is an AbstractFactoryBean?",
                 "Call reset() first.",
+                "def add(a, b): return a + b",
                 "Use console.log(x) here.",
                 "It holds {a, b}.",
                 "if a == b",
