@@ -14,7 +14,8 @@ from builders.llm.ledger import Ledger
 from builders.llm.outcomes import Sent
 from builders.llm.request import ANSWER, Entry, Purpose, Request
 from builders.shards.store import Store
-from schemas.llm import OpenAiLlm, Price
+from schemas.endpoint import Price
+from schemas.llm import OpenAiLlm
 
 PRICE = {"m": Price(input=1_000_000, output=1_000_000)}  # a dollar a token
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from builders.llm import batch
 from builders.llm.money import bound
+from schemas.endpoint import Price
 from schemas.errors import BuildError
-from schemas.llm import Price
 from tests.builders.llm.batch_pass import PRICE, USD, Pass, request_of
 from tests.builders.llm.batch_server import ENDED, QUEUE_FULL, Made, Site, answered, ended, row, serve
 

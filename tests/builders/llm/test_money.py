@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from builders.llm.money import Budget, about_prompt, about_tokens, bound, cost, most_tokens_out, prompt_bytes
 from builders.llm.request import Request
-from schemas.llm import Price
+from schemas.endpoint import Price
 
 MINI = Price(input=0.40, output=1.60, cached_input=0.10)
 
