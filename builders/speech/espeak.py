@@ -45,7 +45,7 @@ _SCRIPT = Path(__file__).with_name("espeak_process.py")
 def _installed() -> Path:
     spec = importlib.util.find_spec("espeakng_loader")
     if spec is None or spec.origin is None:
-        raise UserError("tts.engine: espeak needs the package espeakng-loader; pip install 'gristmill[build]'")
+        raise UserError("tts.kind: espeak needs the package espeakng-loader; pip install 'gristmill[build]'")
     return Path(spec.origin).parent
 
 
@@ -174,7 +174,7 @@ class _Process:
             hello = {"error": "its process ended at the start"}
         if hello.get("rate") != _RATE:
             self.close()
-            raise BuildError(f"tts.engine: espeak does not run here: {hello.get('error', hello)}")
+            raise BuildError(f"tts.kind: espeak does not run here: {hello.get('error', hello)}")
 
     def ask(self, request: dict[str, Any]) -> bytearray:
         """Samples as bytes. Raises ValueError where there are none, OSError or EOFError where the process is gone."""

@@ -169,8 +169,8 @@ SAYS_RATE = "import os; body = b'{\"rate\": 22050}'; os.write(1, len(body).to_by
     ("script", "error", "problem"),
     [
         (SAYS_RATE, RuntimeError, "espeak's process died, and again in a new one"),
-        ("raise SystemExit(3)", BuildError, r"tts\.engine: espeak does not run here: its process ended at the start"),
-        (SAYS_RATE.replace("22050", "16000"), BuildError, r"tts\.engine: espeak does not run here: .*16000"),
+        ("raise SystemExit(3)", BuildError, r"tts\.kind: espeak does not run here: its process ended at the start"),
+        (SAYS_RATE.replace("22050", "16000"), BuildError, r"tts\.kind: espeak does not run here: .*16000"),
     ],
 )
 def test_a_process_that_cannot_run_is_an_error(
@@ -194,7 +194,7 @@ def test_a_library_without_its_data_is_told(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_package_that_is_missing_is_told_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"tts\.engine: .*espeakng-loader; pip install 'gristmill\[build\]'"):
+    with pytest.raises(UserError, match=r"tts\.kind: .*espeakng-loader; pip install 'gristmill\[build\]'"):
         espeak._installed.__wrapped__()
 
 
