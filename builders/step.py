@@ -54,10 +54,13 @@ class Counters(Protocol):
 
 
 class Asks(Protocol):
-    """A language model, wherever it answers."""
+    """A language model or another endpoint, wherever it answers."""
 
     def ask(self, requests: Sequence[Request]) -> Sequence[Entry]:
         """For each request its answer, or the last attempt at it that failed. Raises BuildError where none can."""
+
+    def media(self, entry: Entry) -> bytes:
+        """The bytes that an answer refers to (see builders/llm/media.py). Raises BuildError where they are lost."""
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,15 @@ from builders.llm.outcomes import Sent
 from builders.llm.request import Entry, Purpose, Request
 from builders.shards.store import Store
 from pipelines.dag import Dag
+from schemas.endpoint import Endpoint
 from schemas.errors import BuildError, UserError
-from schemas.llm import OpenAiLlm
 
 if TYPE_CHECKING:
     from builders.llm.client import Client
 
-COUNTED = ("asked", "answers", "unpriced", "usd", "from_ledger", "saved_usd")
+COUNTED = ("asked", "answers", "unpriced", "usd", "from_ledger", "saved_usd", "lost_media")
 """What the actor counts in its run: attempts, those answered, those at unknown cost, the cost of the others; answers
-found in the ledger, and their cost."""
+found in the ledger, and their cost; media that were lost there, whose requests were asked again."""
 _NEEDS_KEY = "api.openai.com"
 _OPEN_EVERY, _KEY_WITHIN = 5.0, 60.0
 """Seconds."""
@@ -39,7 +39,7 @@ _OPEN_EVERY, _KEY_WITHIN = 5.0, 60.0
 class AskingWorker:
     """The actor. The key is handed over by a call, since what an actor starts with is kept by the cluster."""
 
-    def __init__(self, settings: OpenAiLlm, ledger: Store, purpose: Purpose, keyed: bool) -> None:
+    def __init__(self, settings: Endpoint, ledger: Store, purpose: Purpose, keyed: bool) -> None:
         self._settings, self._ledger, self._purpose, self._keyed = settings, ledger, purpose, keyed
         self._counted: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._key = os.environ.get(settings.api_key_env, "").strip() or None
@@ -58,6 +58,11 @@ class AskingWorker:
         asker = await self._ready()  # an actor that was started again has to begin anew
         return await asker.ask(requests)
 
+    async def media(self, entry: Entry) -> bytes:
+        """See builders.step.Asks."""
+        await self._ready()
+        return await asyncio.to_thread(Ledger(self._ledger).media, entry)
+
     async def counted(self) -> dict[str, float]:
         """COUNTED, so far."""
         return dict(self._counted)
@@ -74,7 +79,7 @@ class AskingWorker:
             await asyncio.wait_for(self._opened.wait(), _KEY_WITHIN)
         except TimeoutError:
             why = "the process that asks was started again, and nobody has handed it the key"
-            raise BuildError(f"llm: {why}; run the same command again") from None
+            raise BuildError(f"{self._settings.part}: {why}; run the same command again") from None
 
     async def _ready(self) -> Asker:
         async with self._lock:
@@ -88,7 +93,9 @@ class AskingWorker:
                 if settings.kind == "openai":
                     from builders.llm.client import Client  # a second of imports, for this actor alone
 
-                    self._client = Client(settings.base_url, self._key, settings.timeout, settings.concurrency)
+                    self._client = Client(
+                        settings.base_url, self._key, settings.timeout, settings.concurrency, settings.part
+                    )
                 send = self._client.send if self._client else _not_asked
                 self._asker = Asker(send, ledger, settings, self._purpose, self._counted.update)
         return self._asker
@@ -112,25 +119,30 @@ class ClusterAsks:
         entries: list[Entry] = _got(self._actor.ask.remote(list(requests)))
         return entries
 
+    def media(self, entry: Entry) -> bytes:
+        data: bytes = _got(self._actor.media.remote(entry))
+        return data
 
-def key_of(settings: OpenAiLlm) -> str | None:
+
+def key_of(settings: Endpoint) -> str | None:
     """The key, from the environment alone. Raises UserError where it is not set and the endpoint surely wants it."""
     key = os.environ.get(settings.api_key_env, "").strip()
     named = settings.api_key_env != type(settings).model_fields["api_key_env"].default
     if not key and (named or urlsplit(settings.base_url).hostname == _NEEDS_KEY):
         raise UserError(
-            f"llm.api_key_env: the variable {settings.api_key_env} is not set; export {settings.api_key_env}=… where "
-            "this command runs (on a cluster: on the head node, not in the job's metadata)"
+            f"{settings.part}.api_key_env: the variable {settings.api_key_env} is not set; "
+            f"export {settings.api_key_env}=… where this command runs (on a cluster: on the head node, not in the "
+            "job's metadata)"
         )
     return key or None
 
 
-def ledger_store(store: Store, settings: OpenAiLlm) -> Store:
+def ledger_store(store: Store, settings: Endpoint) -> Store:
     """Where a build into `store` keeps its answers."""
     return Store(settings.ledger or store.root / "ledger")
 
 
-def note_ledger(store: Store, settings: OpenAiLlm) -> None:
+def note_ledger(store: Store, settings: Endpoint) -> None:
     """So that `query` finds the ledger, wherever it lies."""
     if settings.ledger:
         store.put_bytes(LEDGER_NOTE, json.dumps({"at": str(ledger_store(store, settings))}).encode())
@@ -159,6 +171,7 @@ def asked(dag: Dag, store: Store, purpose: Purpose) -> Iterator[ray.actor.ActorH
     finally:
         try:
             _close(actor, why)
+            _tell_lost(actor, at, settings)
         finally:
             ended.set()
 
@@ -177,6 +190,15 @@ def _close(actor: ray.actor.ActorHandle, why: str) -> None:
         if not ray.wait([closing], timeout=1)[0]:
             print(f"{why}waiting for the answers that are on their way", file=sys.stderr, flush=True)
         _got(closing)
+
+
+def _tell_lost(actor: ray.actor.ActorHandle, ledger: Store, settings: Endpoint) -> None:
+    with suppress(ray.exceptions.RayActorError):
+        if lost := round(_got(actor.counted.remote())["lost_media"]):
+            why = "was gone from the ledger, or other bytes were in its place"
+            print(
+                f"{settings.part}: the audio of {lost:,} answers {why} ({ledger}/media): asked again", file=sys.stderr
+            )
 
 
 def _got(called: ray.ObjectRef) -> Any:

@@ -18,12 +18,12 @@ from typing import Any
 
 from builders.llm.ledger import Ledger
 from builders.llm.limits import Limits
-from builders.llm.money import Budget, about_prompt, bound, cost, most_tokens_out
+from builders.llm.money import Budget, about_prompt, billed, bound, most_tokens_out
 from builders.llm.outcomes import Sent
 from builders.llm.request import Entry, Purpose, Request
 from builders.llm.sealing import Sealer
+from schemas.endpoint import Endpoint
 from schemas.errors import BuildError
-from schemas.llm import OpenAiLlm
 
 SEAL_EVERY = 0.1
 """Seconds from one sealed file to the next, at least: answers that come meanwhile wait for it."""
@@ -52,23 +52,23 @@ class Asker:
         self,
         send: Send,
         ledger: Ledger,
-        settings: OpenAiLlm,
+        settings: Endpoint,
         purpose: Purpose,
         tell: Tell,
         patience: float = PATIENCE,
         seal_every: float = SEAL_EVERY,
     ) -> None:
         self._send, self._ledger, self._settings, self._purpose, self._tell = send, ledger, settings, purpose, tell
-        self._patience = patience
+        self._part, self._patience = settings.part, patience
         self._places = asyncio.Semaphore(settings.concurrency)
-        self._limits = Limits(settings.requests_per_minute, settings.tokens_per_minute, sleep=self._sleep)
+        self._limits = Limits(settings.requests_per_minute, settings.most_tokens_a_minute, sleep=self._sleep)
         before = ledger.totals(purpose.build)
         self._budget = Budget(settings.max_usd, before.usd)
         self._pending: dict[str, asyncio.Future[Entry]] = {}
         self._settled, self._ended = asyncio.Event(), asyncio.Event()
         self._stopped: BuildError | None = None
         self._answered, self._reached, self._measured, self._writable = before.answers > 0, False, False, False
-        self._refused = self._longest = 0
+        self._refused = self._longest = self._lost = 0
         self._looked = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sealer = Sealer(ledger, seal_every, self._stop)
@@ -98,6 +98,8 @@ class Asker:
                 self._writable = True
         except BuildError as error:
             self._stop(error)
+        if lost := self._count_lost():
+            self._tell({"lost_media": lost})
         for entry in known.values():
             self._pending.pop(entry.hash).set_result(entry)
             if entry.run != self._purpose.run:
@@ -111,6 +113,11 @@ class Asker:
             self._ledger.refresh()
             self._looked = time.monotonic()
         return self._ledger.find(hashes)
+
+    def _count_lost(self) -> int:
+        """Media that have turned out to be lost since this was asked before."""
+        before, self._lost = self._lost, len(self._ledger.lost)
+        return self._lost - before
 
     async def _until_ended(self, futures: set[asyncio.Future[Entry]]) -> None:
         """Until all are done. Raises BuildError as soon as the build stops."""
@@ -151,7 +158,7 @@ class Asker:
             future.set_exception(error)
             future.exception()  # whoever waits reads `_stopped`: it shall not be warned of as never retrieved
             if not isinstance(error, BuildError):
-                self._stop(BuildError(f"llm: {type(error).__name__}: {error}"))
+                self._stop(BuildError(f"{self._part}: {type(error).__name__}: {error}"))
         else:
             future.set_result(entry)
         finally:
@@ -163,7 +170,7 @@ class Asker:
             async with self._place(request) as reserved:
                 entry, sent = await self._attempt(request, reserved)
             if self._is_hopeless(sent):
-                self._stop(BuildError(f"llm: {sent.detail}"))
+                self._stop(BuildError(f"{self._part}: {sent.detail}"))
             if not sent.retry:
                 return entry
             busy = sent.outcome == "rate_limited"
@@ -171,7 +178,8 @@ class Asker:
             busy_since = (busy_since or time.monotonic()) if busy else None
             if failures > self._settings.retries or (busy_since and time.monotonic() - busy_since > self._patience):
                 if sent.outcome == "no_connection" and not self._reached:
-                    self._stop(BuildError(f"llm.base_url: no server answers there: {sent.detail}; is it running?"))
+                    why = f"no server answers there: {sent.detail}; is it running?"
+                    self._stop(BuildError(f"{self._part}.base_url: {why}"))
                 return entry
             wait = min(BACKOFF * 2 ** min(failures, 10), LONGEST_BACKOFF) * random.uniform(0.5, 1.5)
             if sent.after is not None:
@@ -235,9 +243,9 @@ class Asker:
 
     def _spent(self, usd: float) -> str:
         return (
-            f"llm.max_usd: {self._budget.spent:.4f} of {self._settings.max_usd} US dollars are spent, and the next "
-            f"request may cost up to {usd:.4f}. What was answered is in the ledger: raise llm.max_usd and run the same "
-            "command again"
+            f"{self._part}.max_usd: {self._budget.spent:.4f} of {self._settings.max_usd} US dollars are spent, and the "
+            f"next request may cost up to {usd:.4f}. What was answered is in the ledger: raise {self._part}.max_usd "
+            "and run the same command again"
         )
 
     async def _attempt(self, request: Request, reserved: float) -> tuple[Entry, Sent]:
@@ -245,15 +253,15 @@ class Asker:
         usd = reserved
         try:
             sent = await self._send(request)
-            billed = cost(self._settings.price, sent.tokens_in, sent.tokens_out, sent.tokens_cached)
+            paid = billed(self._settings.price, request, sent)
             who = request.provider, request.model
-            entry = sent.entry(uuid.uuid4().hex, request.hash, at, self._purpose, *who, billed)
+            entry = sent.entry(uuid.uuid4().hex, request.hash, at, self._purpose, *who, paid)
             entry = replace(entry, seconds=round(time.monotonic() - began, 3))
             if entry.usd is None and sent.outcome in ("timeout", "garbled") and self._settings.price:
                 entry = replace(entry, usd=reserved)  # it may have been billed all the same
             self._limits.observe(sent.headers)
             if entry.outcome != NOT_ANSWERED:
-                sealed = self._sealer.note(entry)
+                sealed = self._sealer.note(entry, sent.media)
             if entry.answered:
                 await sealed
                 self._measure(entry)
@@ -269,6 +277,7 @@ class Asker:
     def _measure(self, entry: Entry) -> None:
         """Learn how long answers are: some endpoints do not keep to the length that they are asked for."""
         if entry.usd is None and self._settings.max_usd is not None:
-            self._stop(BuildError("llm.max_usd: the endpoint tells no usage, so what is spent is not known; unset it"))
+            why = "the endpoint tells no usage, so what is spent is not known; unset it"
+            self._stop(BuildError(f"{self._part}.max_usd: {why}"))
         self._measured = True
         self._longest = max(self._longest, entry.tokens_out or 0)

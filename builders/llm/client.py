@@ -18,29 +18,32 @@ import httpx2
 import openai
 from yarl import URL
 
-from builders.llm.outcomes import HIDDEN, Sent, of_answer, told
-from builders.llm.request import Request
+from builders.llm.outcomes import HIDDEN, Sent, of_answer, of_speech, told
+from builders.llm.request import SPEECH, Request
 from schemas.errors import UserError
 
 __all__ = ["Client", "Sent"]
 
 ANSWER_MAX = 16_000_000
-"""Bytes of an answer."""
+"""Bytes of an answer: speech of 4,096 characters, OpenAI's limit, is five minutes, as WAV of 24 kHz 14 MB."""
+_KEY_CHARS = 8
+"""Shorter keys, as local servers take, stand in any audio by chance."""
 KEEP = 4.0
 """Seconds for which an idle connection is kept. Servers on uvicorn (vLLM and others) close theirs after 5: one that is
 used just then fails."""
 
 
 class Client:
-    """Belongs to one event loop. `timeout`: seconds for one whole answer; `connections`: as many requests at once.
+    """Belongs to one event loop. `timeout`: seconds for one whole answer; `connections`: as many requests at once;
+    `part`: of the recipe, whose fields errors name.
 
     Without a `key`, none is sent. Raises UserError where no header can hold the key, or the address is none. The
     environment's proxies and certificates are used; what it says to the openai package (OPENAI_BASE_URL, OPENAI_ORG_ID,
     …) is not.
     """
 
-    def __init__(self, base_url: str, key: str | None, timeout: float, connections: int) -> None:
-        self._key, self._timeout = _checked(key), timeout
+    def __init__(self, base_url: str, key: str | None, timeout: float, connections: int, part: str = "llm") -> None:
+        self._key, self._timeout, self._part = _checked(key, part), timeout, part
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -53,7 +56,7 @@ class Client:
             max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP
         )
         if not _is_url(base_url):
-            raise UserError(f"llm.base_url: {base_url} is no address: write one as https://api.openai.com/v1")
+            raise UserError(f"{part}.base_url: {base_url} is no address: write one as https://api.openai.com/v1")
         # Where one of these is None, the package looks into the environment.
         self._api = openai.AsyncOpenAI(
             api_key=self._key or "none",
@@ -82,20 +85,27 @@ class Client:
         except openai.APIStatusError as error:
             answer = error.response
         except TimeoutError:
-            return Sent("timeout", detail=f"no whole answer within {self._timeout:g} s (llm.timeout)", retry=True)
+            late = f"no whole answer within {self._timeout:g} s ({self._part}.timeout)"
+            return Sent("timeout", detail=late, retry=True)
         except _Garbled as error:
             return Sent("garbled", error.status, detail=tell(str(error)), retry=True)
         except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError, UnicodeError) as error:
             best = _best(error)
             outcome = "garbled" if isinstance(best, aiohttp.ClientResponseError) else "no_connection"  # it is no HTTP
             return Sent(outcome, detail=tell(_words(best)), retry=True)
-        return self._without_key(of_answer(answer.status_code, dict(answer.headers), answer.content, tell))
+        read = of_speech if request.path == SPEECH else of_answer
+        return self._without_key(read(answer.status_code, dict(answer.headers), answer.content, tell))
 
     def _without_key(self, sent: Sent) -> Sent:
         """What a server repeats of the key stays out of the ledger."""
         if not self._key:
             return sent
-        told = {name: getattr(sent, name) for name in ("text", "model", "request_id", "finish_reason")}
+        names = ["model", "request_id", "finish_reason"]
+        if sent.media is None:
+            names.append("text")
+        elif len(self._key) >= _KEY_CHARS and self._key.encode() in sent.media:
+            return Sent("garbled", sent.status, detail=f"{sent.status}: audio that holds the key", retry=True)
+        told = {name: getattr(sent, name) for name in names}
         echoed = {name: text.replace(self._key, HIDDEN) for name, text in told.items() if text and self._key in text}
         return replace(sent, **echoed) if echoed else sent
 
@@ -104,13 +114,14 @@ class Client:
 
     async def _pin(self, request: httpx2.Request) -> None:
         """These headers and no others: the package adds what OPENAI_CUSTOM_HEADERS says, cookies, and the machine."""
-        request.headers = httpx2.Headers(self._headers)
+        spoken = {"Accept": "*/*"} if request.url.path.endswith(f"/{SPEECH}") else {}
+        request.headers = httpx2.Headers(self._headers | spoken)
 
 
-def _checked(key: str | None) -> str | None:
+def _checked(key: str | None, part: str) -> str | None:
     key = key.strip() if key else None
     if key and not (key.isascii() and key.isprintable() and " " not in key):
-        raise UserError("llm.api_key_env: the key in that variable has characters that no key has: set it anew")
+        raise UserError(f"{part}.api_key_env: the key in that variable has characters that no key has: set it anew")
     return key or None
 
 

@@ -20,13 +20,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from builders.llm import segments
+from builders.llm import media, segments
 from builders.llm.request import ANSWER, Entry
 from builders.llm.segments import LEDGER_NOTE as LEDGER_NOTE
 from builders.llm.segments import SCHEMA as SCHEMA
 from builders.llm.segments import Gone, files_of
 from builders.llm.segments import ledger_of as ledger_of
 from builders.shards.store import Store
+from schemas.errors import BuildError
 
 MERGED = 10_000
 """Files of fewer entries are small: they are merged, to spare every reader the opening of thousands."""
@@ -57,12 +58,14 @@ class Ledger:
     """Attempts at requests, kept in Parquet files of one folder that many writers and builds may share.
 
     `store` is that folder; what else lies in it is left alone. Holds 8 bytes an answer in memory. What others wrote is
-    seen from the next `refresh` on. Threads may share one. Every method raises BuildError where a file is no file of a
-    ledger, or the disk refuses.
+    seen from the next `refresh` on. `lost`: the media of answers that were looked for in vain, or found to be other
+    bytes. Threads may share one. Every method raises BuildError where a file is no file of a ledger, or the disk
+    refuses.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.lost: set[str] = set()
         self._files: dict[str, _File] = {}
         self._lock = threading.Lock()
         self._merging = threading.Lock()
@@ -77,7 +80,10 @@ class Ledger:
                 self._files.pop(name, None)
 
     def find(self, hashes: Sequence[str]) -> dict[str, Entry]:
-        """The answers to these hashes; of several to one hash the earliest (asked_at, id), in any file."""
+        """The answers to these hashes; of several to one hash the earliest (asked_at, id), in any file.
+
+        One whose media are lost is none.
+        """
         wanted = pa.array(list(dict.fromkeys(hashes)), pa.string())
         keys = _prefixes(wanted)
         found: dict[str, Entry] = {}
@@ -90,12 +96,36 @@ class Ledger:
                     hits = file.may_hold(keys)
                     if hits.any():
                         for entry in segments.read_answers(self._store, name, wanted.filter(pa.array(hits))):
+                            if self._has_lost(entry):
+                                continue
                             first = found.get(entry.hash, entry)
                             found[entry.hash] = min(first, entry, key=lambda one: (one.asked_at, one.id))
                     seen.add(name)
                 return found
             except Gone:
                 self.refresh()
+
+    def keep(self, data: bytes) -> None:
+        """Write the media of an answer, before its entry is sealed. When this returns they survive kill -9."""
+        media.write(self._store, data)
+
+    def media(self, entry: Entry) -> bytes:
+        """What an answer refers to, the very bytes that were paid for. Raises BuildError where they are lost."""
+        digest = media.hash_of(entry)
+        data = media.read(self._store, digest) if digest else None
+        if data is None:
+            raise BuildError(
+                f"{self._store}/{media.path_of(digest or entry.hash)}: is gone, or is not what was paid for; run the "
+                "same command again to have it asked again"
+            )
+        return data
+
+    def _has_lost(self, entry: Entry) -> bool:
+        digest = media.hash_of(entry)
+        if digest is None or media.read(self._store, digest) is not None:
+            return False
+        self.lost.add(digest)
+        return True
 
     def seal(self, entries: Sequence[Entry]) -> None:
         """Write `entries` as one new file. When this returns they survive kill -9 and are found."""

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from builders.llm.request import Request
-from schemas.llm import MOST_TOKENS, Price
+from builders.llm.outcomes import Sent
+from builders.llm.request import ANSWER, Request
+from schemas.endpoint import Price, SpeechPrice
+from schemas.llm import MOST_TOKENS
 
 _PIECE = re.compile(r"[^\W\d_]{1,9}|\d{1,3}|[^\w\s]|_|\n+")
 """About what byte-pair tokenizers make one token of: up to nine letters, three digits, a sign, line breaks."""
@@ -30,9 +32,28 @@ def cost(
     return usd / _MILLION * (price.batch if batch else 1)
 
 
-def bound(price: Price, request: Request, batch: bool = False, longest: int = 0) -> float:
+def billed(price: Price | SpeechPrice | None, request: Request, sent: Sent) -> float | None:
+    """What an attempt costs that came to `sent`; None where that is not known, or where it was refused."""
+    if isinstance(price, SpeechPrice):
+        return spoken(price, request) if sent.outcome == ANSWER else None
+    return cost(price, sent.tokens_in, sent.tokens_out, sent.tokens_cached)
+
+
+def spoken(price: SpeechPrice, request: Request) -> float:
+    """What speech of the request's text costs; the voice and how to speak are free."""
+    return characters(request) * price.characters / _MILLION
+
+
+def characters(request: Request) -> int:
+    """Of the text that is to be spoken, as Unicode counts them."""
+    return len(str(request.body["input"]))
+
+
+def bound(price: Price | SpeechPrice, request: Request, batch: bool = False, longest: int = 0) -> float:
     """The most that a request can cost: no token is shorter than a byte, and no answer longer than was asked for, or
-    than the `longest` that the endpoint has given (tokens)."""
+    than the `longest` that the endpoint has given (tokens). Of speech, just what it costs."""
+    if isinstance(price, SpeechPrice):
+        return spoken(price, request)
     tokens_in, tokens_out = prompt_bytes(request), max(most_tokens_out(request.body), longest)
     return max(cost(price, tokens_in, tokens_out, cached, batch) or 0.0 for cached in (0, tokens_in))
 

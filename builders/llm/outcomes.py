@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from builders.llm import media
 from builders.llm.limits import LONGEST_PAUSE
 from builders.llm.request import ANSWER, Entry, Purpose
 
@@ -32,14 +33,16 @@ class Sent:
     """What became of one attempt.
 
     `outcome` is ANSWER, or rate_limited, server_error, timeout, no_connection, garbled, bad_request, prompt_too_long,
-    content_filter or refused_for_all. `text` and `finish_reason` are as in Entry. `detail` is one line, free of
-    secrets. `retry`: it may succeed if asked again, `after` so many seconds where the server says so. `fatal`: every
-    further request would fare alike, and `detail` says what to do. `headers` are the answer's, under lower-case names.
+    content_filter or refused_for_all. `text` and `finish_reason` are as in Entry; `media` is what `text` refers to.
+    `detail` is one line, free of secrets. `retry`: it may succeed if asked again, `after` so many seconds where the
+    server says so. `fatal`: every further request would fare alike, and `detail` says what to do. `headers` are the
+    answer's, under lower-case names.
     """
 
     outcome: str
     status: int | None = None
     text: str | None = None
+    media: bytes | None = None
     finish_reason: str | None = None
     model: str | None = None
     tokens_in: int | None = None
@@ -80,12 +83,14 @@ class Sent:
 Tell = Callable[[str], str]
 """A server's words as one line without secrets: `told`, for one key and model."""
 
-_KEY = "set the variable that llm.api_key_env names to a key that is valid there"
-_MODEL = "check llm.model and llm.base_url"
+_KEY = "set the variable that {part}.api_key_env names to a key that is valid there"
+_MODEL = "check {part}.model and {part}.base_url"
 _CREDIT = "see to the account's credit, then run the same command again"
-_PARAMETERS = "check llm.parameters: the model does not take them"
-_RIGHTS = "check what the key may do, and llm.model"
-_ADDRESS = "check llm.base_url"
+_PARAMETERS = "check {parameters}: the model does not take them"
+_RIGHTS = "check what the key may do, and {part}.model"
+_ADDRESS = "check {part}.base_url"
+_PARTS = {"llm": "llm.parameters", "tts": "tts.instructions and tts.speed"}
+"""The parts of a recipe that ask, and where each says what else the model is sent."""
 _FOR_ALL: Mapping[str, str] = {
     "invalid_api_key": _KEY,
     "model_not_found": _MODEL,
@@ -107,12 +112,31 @@ _TOO_LONG_WORDS = re.compile(r"context[ _](length|window|size)|prompt is too lon
 _KEY_WORDS = re.compile(r"api[ _-]?key (is )?(not valid|invalid)|(invalid|incorrect) api[ _-]?key", re.I)
 """As Gemini's endpoint puts it, under status 400."""
 _BUSY = {408, 409, 425}
+_AUDIO = re.compile(r"audio/[a-z0-9.+_-]+|application/(octet-stream|ogg)|")
+"""Content types of audio; some servers tell none."""
 
 
 def of_answer(status: int, headers: Mapping[str, str], body: bytes, tell: Tell) -> Sent:
     """What the answer to a chat completion means. `headers`: under lower-case names."""
     known = Sent("garbled", status, request_id=_name(headers.get("x-request-id")), retry=True, headers=headers)
-    return _of_completion(known, body, tell) if 200 <= status < 300 else _of_error(known, status, body, tell)
+    return _of_completion(known, body, tell) if 200 <= status < 300 else _of_error(known, status, body, tell, "llm")
+
+
+def of_speech(status: int, headers: Mapping[str, str], body: bytes, tell: Tell) -> Sent:
+    """What the answer to a request for speech means. `headers`: under lower-case names.
+
+    Whether audio can be decoded is for whoever listens to it.
+    """
+    known = Sent("garbled", status, request_id=_name(headers.get("x-request-id")), retry=True, headers=headers)
+    if not 200 <= status < 300:
+        return _of_error(known, status, body, tell, "tts")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not body:
+        return replace(known, detail=f"{status}: an empty body in the place of audio")
+    if not _AUDIO.fullmatch(kind) or body.lstrip()[:1] in (b"{", b"[", b"<"):
+        words = f"{kind or 'text'} in the place of audio: {_error(_parsed(body))[1]}"
+        return replace(known, detail=tell(f"{status}: {words}"))
+    return replace(known, outcome=ANSWER, retry=False, text=media.reference(body, tell(kind)), media=body)
 
 
 def _of_completion(known: Sent, body: bytes, tell: Tell) -> Sent:
@@ -140,7 +164,7 @@ def _of_completion(known: Sent, body: bytes, tell: Tell) -> Sent:
     return replace(answer, text=_sound(text or ""))
 
 
-def _of_error(known: Sent, status: int, body: bytes, tell: Tell) -> Sent:
+def _of_error(known: Sent, status: int, body: bytes, tell: Tell, part: str) -> Sent:
     codes, message = _error(_parsed(body))
     detail = f"{status}: {message}"
     after = _after(known.headers)
@@ -159,10 +183,11 @@ def _of_error(known: Sent, status: int, body: bytes, tell: Tell) -> Sent:
         where = known.headers.get("location")
         mend, detail = (
             _ADDRESS,
-            f"{status}: it redirects to {where}" if where else f"{status}: no answer to a completion",
+            f"{status}: it redirects to {where}" if where else f"{status}: no answer to a request",
         )
     if mend is None:
         return replace(known, outcome="bad_request", detail=tell(detail))
+    mend = mend.format(part=part, parameters=_PARTS[part])
     line = tell(detail)[: DETAIL_MAX - len(mend) - 2].rstrip(". ")
     return replace(known, outcome="refused_for_all", fatal=True, detail=f"{line}; {mend}")
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+SPEECH = "audio/speech"
+"""The path whose answers are audio."""
 ANSWER = "answer"
 """The outcome of an attempt that was answered, whatever the answer is worth."""
 
@@ -47,12 +49,12 @@ class Purpose:
 class Entry:
     """One attempt at a request, the unit of the ledger.
 
-    `outcome` is ANSWER, or what went wrong instead; then `text` is None and `detail` tells more. `finish_reason` is the
-    API's own word ("stop", "length", "content_filter"), or "refusal" where the model declined in so many words.
-    `tokens_cached` are those of `tokens_in` that the provider had in its cache. `usd` is None where the price is not
-    known; an attempt that broke off after it was sent may have been billed, and counts with the most that it can cost.
-    `seconds` is how long the attempt took. `build` is the content hash of the dataset that it was made for,
-    `run` the run of that build. `id` is unique.
+    `outcome` is ANSWER, or what went wrong instead; then `text` is None and `detail` tells more. Where the answer is
+    audio, `text` refers to it (see builders/llm/media.py). `finish_reason` is the API's own word ("stop", "length",
+    "content_filter"), or "refusal" where the model declined in so many words. `tokens_cached` are those of `tokens_in`
+    that the provider had in its cache. `usd` is None where the price is not known; an attempt that broke off after it
+    was sent may have been billed, and counts with the most that it can cost. `seconds` is how long the attempt took.
+    `build` is the content hash of the dataset that it was made for, `run` the run of that build. `id` is unique.
     """
 
     id: str
