@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -68,6 +68,19 @@ def by_kind(*models: type[Fields]) -> Callable[[Any], str | None]:
         return next((model.__name__ for model in models if kind in _choices(model)), None)
 
     return choose
+
+
+def spelt_out(value: Any) -> Any:
+    """A part of a recipe that is given by a plain word: its kind."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+BY_WORD = BeforeValidator(spelt_out)
+"""For the annotation of a part that may be given so."""
+
+
+def takes_word(field: FieldInfo) -> bool:
+    return BY_WORD in field.metadata
 
 
 def kinds_of(model: type[BaseModel]) -> list[str]:

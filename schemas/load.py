@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import UserError
-from schemas.fields import SECRET, kinds_of, marked, nested
+from schemas.fields import SECRET, kinds_of, marked, nested, spelt_out, takes_word
 from schemas.recipe import KINDS, Recipe
 
 MAX_BYTES = 1_000_000
@@ -95,7 +95,7 @@ def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     _anchor(data, [model], path.parent)
     given = _given(sets, model)
     for dotted, value in given:
-        _put(data, dotted, value)
+        _put(data, dotted, value, model)
     data.setdefault("name", path.stem)
     return _checked(model, data, str(path), {dotted for dotted, _ in given})
 
@@ -166,8 +166,10 @@ def _named(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type
             yield from _named(part, f"{prefix}{name}.")
 
 
-def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
+def _put(data: dict[str, Any], dotted: str, value: Any, model: type[BaseModel]) -> None:
     *parents, last = dotted.split(".")
+    if parents and parents[0] in model.model_fields and takes_word(model.model_fields[parents[0]]):
+        data[parents[0]] = spelt_out(data.get(parents[0]))
     for parent in parents:
         child = data.setdefault(parent, {})
         if child is None:
