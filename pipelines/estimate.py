@@ -1,4 +1,4 @@
-"""What a language model would be asked and cost, from the real prompts of some inputs: what `plan` prints."""
+"""What an endpoint would be asked and cost, from the real prompts or texts of some inputs: what `plan` prints."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from builders import rows
-from builders.llm.money import about_prompt, cost
-from builders.llm.request import Request
+from builders.llm.money import about_prompt, characters, cost
+from builders.llm.request import SPEECH, Request
 from builders.shards.store import Store
 from builders.step import Services
 from pipelines.dag import Asking, Dag
 from pipelines.work import run_steps
-from schemas.llm import OpenAiLlm
+from schemas.endpoint import Endpoint, Price, SpeechPrice
 
 if TYPE_CHECKING:
     from builders.llm.ledger import Ledger
@@ -28,13 +28,17 @@ AT_EACH = 16
 
 @dataclass(frozen=True)
 class Estimate:
-    """`sampled` inputs made `made` requests, of which `known` are in the ledger. Tokens are means of these requests."""
+    """`sampled` inputs made `made` requests, of which `known` are in the ledger.
+
+    Tokens, and characters to be spoken, are means of these requests.
+    """
 
     sampled: int
     made: int
     known: int
     tokens_in: float
     tokens_out: float
+    characters: float
 
 
 class _Nobody:
@@ -65,6 +69,7 @@ def estimate(dag: Dag, asks: Asking, ledger: Ledger | None) -> Estimate:
         sum(request.hash in known for request in requests),
         sum(map(about_prompt, requests)) / made,
         sum(answers) / made,
+        sum(characters(request) for request in requests if request.path == SPEECH) / made,
     )
 
 
@@ -78,23 +83,21 @@ def _some(dag: Dag) -> Iterator[pa.Table]:
 
 def render_estimate(dag: Dag, asks: Asking, out: str | None) -> list[str]:
     """The estimate as lines of a plan."""
-    settings = asks.settings
+    settings: Endpoint = asks.settings
     found = estimate(dag, asks, _ledger(settings, out))
     calls = min(round(found.made / max(found.sampled, 1) * sum(dag.source.unit_sizes)), asks.most(1 << 60))
-    tokens_in, tokens_out = (round(calls * mean) for mean in (found.tokens_in, found.tokens_out))
-    batch = settings.kind == "openai_batch"
-    usd = cost(settings.price, tokens_in, tokens_out, 0, batch)
+    amounts, usd, at = _spoken(settings, found, calls) if settings.part == "tts" else _written(settings, found, calls)
     lines = {
         "calls": f"{calls:,} ({found.sampled:,} inputs looked at would make {found.made:,})",
-        "tokens in": f"{tokens_in:,} (those inputs' real prompts, in words, numbers and signs)",
-        "tokens out": f"{tokens_out:,} (answers as long as those that the prompts show)",
-        "cost": f"${usd:,.2f} ({_told(settings, batch)}; nothing taken off for cached prompts)"
-        if usd is not None
-        else f"unknown: llm.prices has no price of {settings.model!r}",
+        **amounts,
+        "cost": f"unknown: {settings.part}.prices has no price of {settings.model!r}"
+        if usd is None
+        else f"${usd:,.2f} ({at})",
         "ledger": f"{found.known:,} of the {found.made:,} are answered in it already{_left(usd, found)}",
     }
     limit = "" if settings.max_usd is None else f", stops at ${settings.max_usd:,.2f}"
-    head = f"llm: {settings.model} at {settings.base_url}, {settings.concurrency:,} requests in flight{limit}"
+    who = f"{settings.part}: {settings.model} at {settings.base_url}"
+    head = f"{who}, {settings.concurrency:,} requests in flight{limit}"
     return [head, *(f"  {name:<10}  {told}" for name, told in lines.items())]
 
 
@@ -105,7 +108,7 @@ def _left(usd: float | None, found: Estimate) -> str:
     return f", which leaves about ${usd * (1 - found.known / found.made):,.2f} to pay"
 
 
-def _ledger(settings: OpenAiLlm, out: str | None) -> Ledger | None:
+def _ledger(settings: Endpoint, out: str | None) -> Ledger | None:
     where = settings.ledger or (f"{out}/ledger" if out else None)
     if where is None:
         return None
@@ -116,8 +119,25 @@ def _ledger(settings: OpenAiLlm, out: str | None) -> Ledger | None:
     return ledger
 
 
-def _told(settings: OpenAiLlm, batch: bool) -> str:
-    price = settings.price
-    assert price is not None
+def _written(settings: Endpoint, found: Estimate, calls: int) -> tuple[dict[str, str], float | None, str]:
+    """What the calls come to in tokens and dollars, and at what price."""
+    tokens_in, tokens_out = (round(calls * mean) for mean in (found.tokens_in, found.tokens_out))
+    amounts = {
+        "tokens in": f"{tokens_in:,} (those inputs' real prompts, in words, numbers and signs)",
+        "tokens out": f"{tokens_out:,} (answers as long as those that the prompts show)",
+    }
+    price, batch = settings.price, settings.kind == "openai_batch"
+    if not isinstance(price, Price):
+        return amounts, None, ""
     share = f", {price.batch:.0%} of that as a batch" if batch else ""
-    return f"at ${price.input:g} in and ${price.output:g} out a million tokens{share}"
+    at = f"at ${price.input:g} in and ${price.output:g} out a million tokens{share}"
+    return amounts, cost(price, tokens_in, tokens_out, 0, batch), f"{at}; nothing taken off for cached prompts"
+
+
+def _spoken(settings: Endpoint, found: Estimate, calls: int) -> tuple[dict[str, str], float | None, str]:
+    """The same of speech, in characters."""
+    count, price = round(calls * found.characters), settings.price
+    amounts = {"characters": f"{count:,} (those inputs' real texts)"}
+    if not isinstance(price, SpeechPrice):
+        return amounts, None, ""
+    return amounts, count * price.characters / 1e6, f"at ${price.characters:g} a million characters"
