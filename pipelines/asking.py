@@ -60,7 +60,6 @@ class AskingWorker:
 
     async def media(self, entry: Entry) -> bytes:
         """See builders.step.Asks."""
-        await self._ready()
         return await asyncio.to_thread(Ledger(self._ledger).media, entry)
 
     async def counted(self) -> dict[str, float]:

@@ -42,7 +42,6 @@ class Sent:
     outcome: str
     status: int | None = None
     text: str | None = None
-    media: bytes | None = None
     finish_reason: str | None = None
     model: str | None = None
     tokens_in: int | None = None
@@ -54,6 +53,7 @@ class Sent:
     after: float | None = None
     fatal: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    media: bytes | None = None
 
     def entry(
         self, id: str, hash: str, at: datetime.datetime, purpose: Purpose, provider: str, model: str, usd: float | None

@@ -195,6 +195,22 @@ def test_an_answer_has_so_much_time_and_no_more(reply: Reply) -> None:
     assert not api.requests[0].answered
 
 
+def test_what_is_wrong_is_told_by_the_fields_of_the_part_that_asks() -> None:
+    async def main() -> Sent:
+        client = Client(api.base_url, KEY, 0.1, 1, "tts")
+        try:
+            return await client.send(REQUEST)
+        finally:
+            await client.close()
+
+    with serve(always(replies.hang())) as api:
+        assert asyncio.run(main()).detail == "no whole answer within 0.1 s (tts.timeout)"
+    with pytest.raises(UserError, match=r"^tts\.api_key_env: "):
+        Client("http://127.0.0.1:9/v1", "my key", 1.0, 1, "tts")
+    with pytest.raises(UserError, match=r"^tts\.base_url: "):
+        Client("http:///v1", KEY, 1.0, 1, "tts")
+
+
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("announced", [True, False])
 def test_an_answer_that_is_too_large_is_not_read_on(

@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.llm.money import Budget, about_prompt, about_tokens, bound, cost, most_tokens_out, prompt_bytes
-from builders.llm.request import Request
-from schemas.endpoint import Price
+from builders.llm.money import (
+    Budget,
+    about_prompt,
+    about_tokens,
+    billed,
+    bound,
+    characters,
+    cost,
+    most_tokens_out,
+    prompt_bytes,
+)
+from builders.llm.outcomes import Sent
+from builders.llm.request import ANSWER, SPEECH, Request
+from schemas.endpoint import Price, SpeechPrice
 
 MINI = Price(input=0.40, output=1.60, cached_input=0.10)
 
@@ -129,6 +140,34 @@ def test_what_the_model_reads_beside_the_messages_counts_too() -> None:
 )
 def test_how_long_an_answer_may_be_is_the_larger_of_both_names(parameters: dict[str, Any], tokens: int) -> None:
     assert most_tokens_out(request(**parameters).body) == tokens
+
+
+# ---- speech ----------------------------------------------------------------------------------------------------------
+
+
+def speech(text: str) -> Request:
+    return Request("openai", SPEECH, {"model": "tts-1", "input": text, "voice": "alloy", "instructions": "Whisper."})
+
+
+@given(st.text(), st.floats(0, 1000))
+def test_speech_costs_its_characters_which_are_known_before_it_is_sent(text: str, dollars: float) -> None:
+    price, asked = SpeechPrice(characters=dollars), speech(text)
+
+    assert characters(asked) == len(text)
+    assert bound(price, asked, longest=10_000) == billed(price, asked, Sent(ANSWER)) == len(text) * dollars / 1e6
+
+
+@pytest.mark.parametrize("outcome", ["server_error", "rate_limited", "bad_request", "timeout", "garbled"])
+def test_speech_that_nobody_heard_has_no_cost_that_is_known(outcome: str) -> None:
+    assert billed(SpeechPrice(characters=15), speech("Hello"), Sent(outcome)) is None
+
+
+@pytest.mark.parametrize(
+    "sent", [Sent(ANSWER, tokens_in=10, tokens_out=5), Sent("garbled", tokens_in=10, tokens_out=5)]
+)
+def test_words_cost_the_tokens_that_the_endpoint_tells_whatever_they_are_worth(sent: Sent) -> None:
+    assert billed(MINI, request(), sent) == cost(MINI, 10, 5, None)
+    assert billed(None, request(), sent) is billed(None, speech("Hello"), sent) is None
 
 
 # ---- estimates -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,6 @@ import pytest
 
 from builders.llm import asker as asker_module
 from builders.llm import client as client_module
-from builders.llm import segments
 from builders.llm.ledger import Ledger
 from builders.llm.outcomes import HIDDEN
 from builders.llm.request import ANSWER, Entry
@@ -251,40 +253,61 @@ def test_words_that_look_like_a_reference_are_words(tmp_path: Path) -> None:
 # ---- kills and full disks --------------------------------------------------------------------------------------------
 
 
-def test_killed_between_the_audio_and_its_entry_the_text_is_asked_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+_CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{root!r}]
+from builders.llm import media, segments
+from tests.builders.llm.spoken import asks, speaking
+
+write = media.write
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def cut(ledger, data):
+    os.fsync = kill
+    write(ledger, data)
+
+if {where!r} == "audio":
+    media.write = cut
+else:
+    segments.write = kill
+with asks({url!r}, Path({folder!r})) as service:
+    service.ask([speaking("a")])
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("where", "left"), [("audio", []), ("entry", [tone("a")])], ids=["in the audio", "before the entry"]
+)
+def test_a_kill_leaves_no_half_of_an_answer_and_the_text_is_asked_for_again(
+    tmp_path: Path, where: str, left: list[bytes]
 ) -> None:
-    seen_before_seal: list[list[Path]] = []
-
-    def killed(ledger: Store, name: str, table: Any) -> None:
-        seen_before_seal.append(media_in(tmp_path))
-        raise BuildError("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(segments, "write", killed)
-        with pytest.raises(BuildError, match="killed"):
-            say(said, tmp_path, "a")
-    assert [path.read_bytes() for path in seen_before_seal[0]] == [tone("a")], "the audio is whole before its entry is"
+    root = str(Path(__file__).resolve().parents[3])
+    with serve(said) as api:
+        code = _CHILD.format(root=root, where=where, url=api.base_url, folder=str(tmp_path))
+        ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL and len(api.requests) == 1
+    assert [path.read_bytes() for path in media_in(tmp_path)] == left
     assert not list(tmp_path.glob("*.parquet"))
 
+    Store(tmp_path).sweep()
+    assert not (tmp_path / ".tmp").exists()
     api, _, heard = say(said, tmp_path, "a")
     assert len(api.requests) == 1 and heard == [tone("a")]
+    assert [path.read_bytes() for path in media_in(tmp_path)] == [tone("a")]
 
 
-def test_killed_while_the_audio_is_written_nothing_of_it_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(path: Path, target: Path) -> None:
-        raise BuildError("killed")
+def test_a_disk_without_room_for_the_audio_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(ledger: Ledger, data: bytes) -> None:
+        raise BuildError("could not write the ledger: No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", killed)
-        patch.setattr(Ledger, "check_writable", lambda ledger: None)
-        with pytest.raises(BuildError, match="killed"):
-            say(said, tmp_path, "a")
-    assert media_in(tmp_path) == [] and not list(tmp_path.glob("*.parquet"))
-    api, _, heard = say(said, tmp_path, "a")
-    assert len(api.requests) == 1 and heard == [tone("a")]
+    monkeypatch.setattr(Ledger, "keep", full)
+    with pytest.raises(BuildError, match="No space left"):
+        say(said, tmp_path, *[str(n) for n in range(9)])
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 # ---- money -----------------------------------------------------------------------------------------------------------
