@@ -16,6 +16,7 @@ import pytest
 
 from builders.llm import asker as asker_module
 from builders.llm import client as client_module
+from builders.llm import media
 from builders.llm.ledger import Ledger
 from builders.llm.outcomes import HIDDEN
 from builders.llm.request import ANSWER, Entry
@@ -243,7 +244,7 @@ def test_words_that_look_like_a_reference_are_words(tmp_path: Path) -> None:
     ledger = Ledger(Store(tmp_path))
     ledger.refresh()
     [spoken] = ledger.find([speaking("a").hash]).values()
-    written = replace(spoken, id="w", hash="1" * 64, finish_reason="stop", text=(spoken.text or "").replace("e", "0"))
+    written = replace(spoken, id="w", hash="1" * 64, finish_reason="stop", text=media.reference(b"lost", "audio/wav"))
     ledger.seal([written])
     assert ledger.find(["1" * 64]) == {"1" * 64: written} and not ledger.lost
     with pytest.raises(BuildError, match="is gone"):
