@@ -219,7 +219,7 @@ def account(dag: Dag, store: Store, purpose: Purpose, counted: Mapping[str, floa
         return None
     settings = dag.asks.settings
     ledger = Ledger(ledger_store(store, settings))
-    told = {"kind": settings.kind, "provider": settings.provider, "model": settings.model}
+    told = {"part": settings.part, "kind": settings.kind, "provider": settings.provider, "model": settings.model}
     found = {name: round(counted.get(name, 0), 6) for name in ("from_ledger", "saved_usd")}
     last = {**asdict(ledger.totals(purpose.build, purpose.run)), **found}
     return {**told, **asdict(ledger.totals(purpose.build)), "last_run": last}

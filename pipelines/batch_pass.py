@@ -20,6 +20,7 @@ from pipelines.dag import Asking, Dag
 from pipelines.hardware import Cluster
 from pipelines.units import Handle, job_of, unit_of
 from pipelines.wave import WAVE, run_wave
+from schemas.llm import OpenAiLlm
 
 _AT_ONCE = 64
 """Records of which requests are made at once."""
@@ -53,6 +54,7 @@ def ask_in_batches(
     """Bring the answers of `units` into the ledger. Returns when every batch has ended. Raises BuildError."""
     from builders.llm.batch import Batches  # a second of imports, for this pass alone
 
+    assert isinstance(asks.settings, OpenAiLlm), "speech is not asked for in batches"
     ledger_at = ledger_store(store, asks.settings)
     folder = Store(ledger_at.root / "batches" / purpose.build[:16] / "requests")
     missing = [unit for unit in units if not folder.exists(_path(unit))]

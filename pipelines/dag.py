@@ -15,7 +15,7 @@ from builders.fit import Fit, TakeDrawn
 from builders.llm.request import Request
 from builders.shards.unit import PARENTS, PLACE, Layout, Member
 from builders.step import Pack, Record, Step
-from schemas.llm import OpenAiLlm
+from schemas.endpoint import Endpoint
 
 
 class Source(Protocol):
@@ -78,7 +78,7 @@ class Asking:
     build, where inputs share theirs."""
 
     step: AskingStep
-    settings: OpenAiLlm
+    settings: Endpoint
     per_input: int = 1
     distinct: int | None = None
 

@@ -119,11 +119,12 @@ def render_funnel(manifest: Mapping[str, Any]) -> str:
 
 def _money(told: Mapping[str, Any]) -> list[str]:
     """Who was asked, and what it came to."""
-    last, tokens = told["last_run"], f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out"
+    last = told["last_run"]
+    tokens = "" if told["part"] == "tts" else f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out, "
     unpriced = f", {told['unpriced']:,} answers at unknown cost" if told["unpriced"] else ""
     saved = f", ${last['saved_usd']:,.4f} saved" if last["saved_usd"] else ""
     return [
-        f"{told['model']}: {told['requests']:,} requests, {told['answers']:,} answers, {tokens}, "
+        f"{told['model']}: {told['requests']:,} requests, {told['answers']:,} answers, {tokens}"
         f"${told['usd']:,.4f}{unpriced}",
         f"  last run: {last['requests']:,} requests, ${last['usd']:,.4f}; {last['from_ledger']:,} answers were in the "
         f"ledger{saved}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,22 +19,24 @@ from builders.speech.ask_instruction import AskInstruction
 from builders.speech.chain import ChainSample, ChooseForm
 from builders.speech.checks import AudioLimits, CheckAudio
 from builders.speech.crossmodal import ChooseTask, ComposeTurn, DrawInstruction
-from builders.speech.espeak import Espeak
+from builders.speech.espeak import Espeak, find_voice
 from builders.speech.extract import Extractor, HubertLayer, Mfcc
 from builders.speech.fit_units import FitUnits
 from builders.speech.hubert import find_hubert
 from builders.speech.lengths import CheckLength, length_of
+from builders.speech.openai_speech import AskSpeech, OpenAiSpeech
 from builders.speech.pack import PackTurns
-from builders.speech.speak import SpeakText
+from builders.speech.speak import Part, SpeakText
 from builders.speech.steps import HALVED, AddFeatures, CountFrames, HearSpeech, ToUnits
 from builders.speech.templates import FORMS
+from builders.speech.vits import Vits, find_vits
 from builders.speech.vocabulary import FACTS, TENSORS, Vocabulary, find_vocabulary, load_vocabulary
 from builders.step import Step
 from pipelines.dag import Asking, Dag, Fitting, Stage
 from schemas.errors import UserError
 from schemas.speech import ApplyUnits, Audio, SpeechSource, fields_of
 from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, SpeechUnitsRecipe
-from schemas.tts import EspeakTts
+from schemas.tts import EspeakTts, VitsTts
 
 PACKAGES = ("soundfile", "soxr", "numpy", "kaldi-native-fbank", "scikit-learn")
 """Those whose versions decide samples, features and centres."""
@@ -41,9 +44,11 @@ MODEL_PACKAGES = ("torch", "transformers")
 ALL = 100_000
 """Records handed to a step at once: all of a unit."""
 MOST_ASKING = 8
-"""Units that wait for instructions at once."""
-SPOKEN = {"instruction": "_instruction_speech", "response": "_response_speech"}
-"""The texts of an exchange, and the columns of their speech."""
+"""Units that wait for answers at once."""
+PARTS = tuple(Part(name, f"_{name}_speech", f"{name}_") for name in ("instruction", "response"))
+"""The texts of an exchange, and where their speech stands."""
+SPEAKERS = {"espeak": ("espeakng-loader",), "vits": MODEL_PACKAGES, "openai": ()}
+"""Packages whose versions decide how a text sounds."""
 LISTED = ("task", "audio_sha256", "text_sha256", "speaker", "license")
 """What the index tells of each turn of a sample."""
 
@@ -114,27 +119,45 @@ def speech_chain(recipe: SpeechChainRecipe) -> Dag:
     names = Names(**fields_of(given, but=("kind", "path", "limit")))
     source = open_text_instructions(given.path, recipe.output.unit, given.kind, names, given.limit)
     vocabulary, extractor, models = _vocabulary(recipe.units)
-    engine = _engine(recipe.tts)
-    speak: list[Step] = [SpeakText(engine, recipe.seed, part, column, f"{part}_") for part, column in SPOKEN.items()]
-    hear = HearSpeech({f"{part}_": column for part, column in SPOKEN.items()})
-    to_units = ToUnits(extractor, vocabulary, [f"{part}_" for part in SPOKEN])
-    speech = Stage("speech", (CheckExchange(recipe.max_words), *speak, hear))
-    units = _to_units(to_units, recipe.output.unit)
+    check = Stage("texts", (CheckExchange(recipe.max_words),))
+    speak, spoken_by, asks = _speaking(recipe)
+    hear = Stage("speech", (HearSpeech({part.prefix: part.speech for part in PARTS}),))
+    units = _to_units(ToUnits(extractor, vocabulary, [part.prefix for part in PARTS]), recipe.output.unit)
     forms = ChooseForm({form: getattr(recipe.weights, form) for form in FORMS}, recipe.templates == "all", recipe.seed)
-    added = [item for step in (*speech.steps, *units.steps) for item in step.adds.items()]
-    told = tuple(name for name, kind in added if rows.is_scalar(name, kind) and name not in SPOKEN)
+    added = [item for stage in (check, speak, hear, units) for step in stage.steps for item in step.adds.items()]
+    texts = {part.column for part in PARTS}
+    told = tuple(name for name, kind in added if rows.is_scalar(name, kind) and name not in texts)
     sample = ChainSample(told, vocabulary.spec.hz, recipe.style)
     return Dag(
         name=recipe.name or "speech_chain",
         source=source,
-        stages=(speech, units, Stage("samples", (forms, sample))),
+        stages=(check, speak, hear, units, Stage("samples", (forms, sample))),
         layout=Layout(
-            (*(Member(column, f"{part}.flac") for part, column in SPOKEN.items()), Member("json", "json")),
+            (*(Member(part.speech, f"{part.column}.flac") for part in PARTS), Member("json", "json")),
             _halved(extractor),
         ),
-        models=models,
-        packages=(*_packages(extractor), "espeakng-loader"),
+        models=models | spoken_by,
+        packages=tuple(dict.fromkeys((*_packages(extractor), *SPEAKERS[recipe.tts.kind]))),
+        asks=asks,
     )
+
+
+def _speaking(recipe: SpeechChainRecipe) -> tuple[Stage, Models, Asking | None]:
+    """The stage in which the texts are spoken, the files of its model, and who is asked."""
+    tts, seed = recipe.tts, recipe.seed
+    if isinstance(tts, EspeakTts):
+        for voice in tts.voices:
+            find_voice(voice)
+        return Stage("speak", (SpeakText(Espeak(tts.voices, tts.rate, tts.pitch), seed, PARTS),)), {}, None
+    if isinstance(tts, VitsTts):
+        folder, files = find_vits(tts.model)
+        chance = (tts.noise_scale, tts.noise_scale_duration, tts.speaking_rate)
+        engine = Vits(str(folder), tts.voices, tts.language, *chance)
+        return Stage("speak", (SpeakText(engine, seed, PARTS),), gpus=1), {"tts.model": files}, None
+    asked = OpenAiSpeech(tts.model, tts.voices, tts.provider, tts.language, tts.instructions, tts.speed)
+    step = AskSpeech(asked, seed, PARTS)
+    units = min(2 + math.ceil(3 * tts.concurrency / recipe.output.unit), MOST_ASKING)
+    return Stage("speak", (step,), batch=ALL, cpus=0, at_once=units), {}, Asking(step, tts, per_input=len(PARTS))
 
 
 def _utterances(source: SpeechSource, unit: int) -> Pairs:
@@ -177,7 +200,3 @@ def _halved(extractor: Extractor) -> tuple[str, ...]:
 
 def _packages(extractor: Extractor) -> tuple[str, ...]:
     return PACKAGES if isinstance(extractor, Mfcc) else (*PACKAGES, *MODEL_PACKAGES)
-
-
-def _engine(tts: EspeakTts) -> Espeak:
-    return Espeak(tts.voices, tts.rate, tts.pitch)

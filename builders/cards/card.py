@@ -30,6 +30,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *([line, ""] if (line := packing_line(manifest)) else []),
         *_artefacts(manifest),
         *_answers(manifest),
+        *_voices(manifest["recipe"].get("tts")),
         "## Where it comes from",
         "",
         f"- dataset digest `{manifest['dataset_digest']}`",
@@ -98,15 +99,25 @@ def _answers(manifest: Mapping[str, Any]) -> list[str]:
         return ["## Who answered", "", composed, ""] if kind == "template" else []
     unpriced = f" ({told['unpriced']:,} answers at unknown cost)" if told["unpriced"] else ""
     last = told["last_run"]
+    tokens = "" if told["part"] == "tts" else f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out, "
     return [
         "## Who answered",
         "",
         f"`{told['model']}` of {told['provider']}: {told['requests']:,} requests, {told['answers']:,} answers, "
-        f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out, {told['usd']:.4f} US dollars{unpriced}. "
+        f"{tokens}{told['usd']:.4f} US dollars{unpriced}. "
         f"In the last run {int(last['from_ledger']):,} answers were in the ledger already, which saved "
         f"{last['saved_usd']:.4f} US dollars.",
         "",
     ]
+
+
+def _voices(tts: Mapping[str, Any] | None) -> list[str]:
+    """Who speaks, where nobody does."""
+    if not tts:
+        return []
+    who = f"`{tts['kind']}`" + (f" (`{tts['model']}`)" if "model" in tts else "")
+    voices = ", ".join(f"`{voice}`" for voice in tts["voices"])
+    return ["## Who speaks", "", f"All speech is synthetic: {who} speaks the texts, with the voices {voices}.", ""]
 
 
 def _digests(manifest: Mapping[str, Any], what: str) -> list[tuple[str, str]]:

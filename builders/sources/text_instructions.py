@@ -19,6 +19,7 @@ import pyarrow as pa
 from builders.sources.pairs import Listed, Pairs, Shape, finish, text
 from builders.sources.pairs_table import KEY_MEND, carried
 from builders.sources.pairs_text import LoadListed, json_rows, typed
+from builders.speech.audio import text_hash
 from builders.speech.lengths import words
 from builders.speech.templates import refused
 from builders.step import Record, Rejected, Result, Services
@@ -223,7 +224,7 @@ def _plain(content: Any) -> Any:
 
 @dataclass
 class CheckExchange:
-    """Adds `instruction` and `response`, without spaces around them, and `response_words`.
+    """Adds `instruction` and `response`, without spaces around them, hashes of their words, and `response_words`.
 
     A response is rejected over `max_words`: SpeechGPT takes those of under 35. So is a text of several lines, which are
     layout (a list, code, verse) that is lost when it is spoken, and what the templates could not hold.
@@ -232,7 +233,13 @@ class CheckExchange:
     max_words: int = 34
     name: ClassVar = "check_exchange"
     reads: ClassVar = ("_instruction", "_response", "_problem")
-    adds: ClassVar = {"instruction": pa.string(), "response": pa.string(), "response_words": pa.int32()}
+    adds: ClassVar = {
+        "instruction": pa.string(),
+        "response": pa.string(),
+        "instruction_text_sha256": pa.string(),
+        "response_text_sha256": pa.string(),
+        "response_words": pa.int32(),
+    }
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
@@ -252,4 +259,5 @@ class CheckExchange:
         for part, told in found.items():
             if bad := refused(told):
                 return Rejected(bad.reason, f"{part}: {bad.detail}", {"response_words": count})
-        return {**found, "response_words": count}
+        hashes = {f"{part}_text_sha256": text_hash(told) for part, told in found.items()}
+        return {**found, **hashes, "response_words": count}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from builders.digest import digest_of
 from builders.filters.clip_files import first_line
+from builders.hub import model_folder
 from builders.speech.audio import Sound
 from builders.speech.features import RATE, FeatureSpec, at_rate
 from schemas.errors import UserError
@@ -33,7 +33,6 @@ _CONFIG = "config.json"
 _EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 _CONFIG_MAX = 1_000_000
-_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _UNUSED = {"masked_spec_embed"}
 """Weights of training alone, which a model may lack."""
 
@@ -97,25 +96,10 @@ def find_hubert(model: str, layer: int, where: str = "units.") -> HubertFiles:
 
 
 def _folder(model: str, where: str) -> Path:
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if not _HUB.fullmatch(model):
-        raise UserError(f"{where}model: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
-    from huggingface_hub import snapshot_download
-
-    try:
-        for weights in _WEIGHTS:
-            folder = Path(
-                snapshot_download(model, allow_patterns=[_CONFIG, *_EXTRACTORS, weights, f"{weights}.index.json"])
-            )
-            if any(folder.glob(weights)):
-                break
-    except Exception as error:  # the hub's client raises whatever it likes
-        raise UserError(
-            f"{where}model: {model} could not be fetched ({first_line(error)}); "
-            "check its name and the network, or fetch it elsewhere and give a local folder"
-        ) from None
+    for weights in _WEIGHTS:
+        folder = model_folder(model, f"{where}model", (_CONFIG, *_EXTRACTORS, weights, f"{weights}.index.json"))
+        if any(folder.glob(weights)):
+            break
     return folder
 
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builders.hub import model_folder
 from builders.speech.audio import Sound
 from builders.speech.speak import Utterance
 from builders.step import Failed, Rejected, Services
 from schemas.errors import UserError
+
+_FILES = ("*.json", "*.safetensors")
 
 
 @dataclass
@@ -88,6 +91,15 @@ class Vits:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loaded": None, "_tokenizer": None}
+
+
+def find_vits(model: str) -> tuple[Path, tuple[Path, ...]]:
+    """The folder of a model, and its files, which identify it. Raises UserError where it is not there."""
+    folder = model_folder(model, "tts.model", _FILES)
+    files = tuple(sorted(file for pattern in _FILES for file in folder.glob(pattern)))
+    if not any(file.suffix == ".safetensors" for file in files):
+        raise UserError(f"tts.model: {folder} holds no safetensors; give a folder or hub id of a VitsModel with them")
+    return folder, files
 
 
 def _load(model: str) -> tuple[Any, Any]:

@@ -52,6 +52,7 @@ def test_large_numbers_are_grouped(dataset: Dataset, tmp_path: Path) -> None:
 # ---- who answered ----------------------------------------------------------------------------------------------------
 
 ASKED: dict[str, Any] = {
+    "part": "llm",
     "kind": "openai",
     "provider": "openai",
     "model": "gpt-4.1-mini",
@@ -79,6 +80,16 @@ def test_the_card_tells_who_answered_and_what_that_cost(manifest: dict[str, Any]
         "1.2800 US dollars. In the last run 1,090 answers were in the ledger already, which saved 1.2677 US dollars.\n"
         "\n## Where it comes from\n"
     ) in card
+
+
+def test_speech_has_no_tokens_and_its_card_says_that_nobody_spoke(manifest: dict[str, Any]) -> None:
+    tts = {"kind": "openai", "model": "tts-1", "voices": ["alloy", "echo"]}
+    told = {**ASKED, "part": "tts", "model": "tts-1", "tokens_in": 0, "tokens_out": 0}
+
+    card = render_card({**manifest, "llm": told, "recipe": {**manifest["recipe"], "tts": tts}})
+
+    assert "`tts-1` of openai: 1,200 requests, 1,100 answers, 1.2800 US dollars. In" in card
+    assert "All speech is synthetic: `openai` (`tts-1`) speaks the texts, with the voices `alloy`, `echo`." in card
 
 
 def test_the_card_tells_how_many_answers_cost_what_nobody_knows(manifest: dict[str, Any]) -> None:
