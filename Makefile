@@ -26,6 +26,9 @@ demo: $(READY)
 	$(BIN)/gristmill show out/demo/grit --sheet out/demo/grit.png
 	$(BIN)/gristmill build recipes/demo/llava.yaml --out out/demo/llava
 	$(BIN)/gristmill show out/demo/llava --sheet out/demo/llava.png
+	$(BIN)/gristmill build recipes/demo/speech_units.yaml --out out/demo/units
+	$(BIN)/gristmill build recipes/demo/speech_chain.yaml --out out/demo/chain
+	$(BIN)/gristmill show out/demo/chain --count 1 --sheet out/demo/chain.png
 
 lint: $(READY)
 	$(BIN)/ruff check .
