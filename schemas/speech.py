@@ -65,11 +65,11 @@ class FitUnits(Fields):
     layer: int | None = Field(None, ge=1, description="hubert: after which layer, as 11 of mHuBERT, 6 of HuBERT")
     subtract_mean: bool = Field(False, description="mfcc: takes off each utterance's mean")
 
-    @field_validator("k")
+    @field_validator("k", mode="before")  # pydantic would name the first of both types in its error, as units.k.int
     @classmethod
-    def _counts(cls, k: int | list[int]) -> int | list[int]:
-        ks = [k] if isinstance(k, int) else k
-        if not ks or min(ks) < 2 or max(ks) > 100_000 or len(set(ks)) < len(ks):
+    def _counts(cls, k: Any) -> Any:
+        ks = k if isinstance(k, list) else [k]
+        if not ks or any(type(one) is not int or not 2 <= one <= 100_000 for one in ks) or len(set(ks)) < len(ks):
             raise ValueError("must be a whole number from 2 to 100,000, or a list of different ones")
         return k
 
