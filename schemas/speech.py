@@ -53,6 +53,12 @@ class Audio(Fields):
     max_silence: float = Field(0.8, ge=0, le=1, description="share of frames that are silence")
     max_clipped: float = Field(0.001, ge=0, le=1, description="share of samples at the end of the scale")
 
+    @model_validator(mode="after")
+    def _some_length_fits(self) -> Audio:
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(f"audio.min_seconds: {self.min_seconds:g} is over audio.max_seconds, {self.max_seconds:g}")
+        return self
+
 
 class FitUnits(Fields):
     """Which features k-means is fitted on, and to how many units."""
