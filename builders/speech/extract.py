@@ -108,10 +108,12 @@ class HubertLayer:
             try:
                 for position, features in self._model.each([sounds[i] for i in left]):
                     found[left[position]] = features
+                continue
             except torch.OutOfMemoryError:
-                if self._model.batch_seconds < max(sounds[i].seconds for i in left):
+                if self._model.batch_seconds < max(sounds[i].seconds for i in left if i not in found):
                     raise  # it was alone
-                self._model.batch_seconds /= 2
-                self.halved = True
-                torch.cuda.empty_cache()
+            # only now is the exception let go of, whose frames hold what filled the memory
+            self._model.batch_seconds /= 2
+            self.halved = True
+            torch.cuda.empty_cache()
         return [found[i] for i in range(len(sounds))]
