@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from builders.dice import Dice
+from builders.instruct.quality import REFUSAL, broken
+from builders.instruct.turns import Turn
+from builders.llm.asker import NOT_ANSWERED
 from builders.llm.request import Entry, Request
 from builders.speech.instructions import Task, instruction_problem, our_instructions
 from builders.step import Asks, Failed, Record, Rejected, Result, Services
@@ -52,7 +55,8 @@ _NUMBERED = re.compile(r"\A(?:[-*•]|\d{1,3}[.)])\s+")
 class AskInstruction:
     """Adds an `instruction` for the task, the `model` that wrote it and the hash of the `request`.
 
-    `count`: how many different requests there are for each task.
+    `count`: how many different requests there are for each task. An answer that cannot be used makes a record draw
+    another request; one that could not be had does not: the record has failed, so that it is the same once it is had.
     """
 
     count: int
@@ -72,9 +76,11 @@ class AskInstruction:
         assert self._llm is not None, "nobody to ask"
         results: dict[int, Result] = {}
         for attempt in range(TRIES):
-            left = [i for i in range(len(records)) if not isinstance(results.get(i), dict)]
+            left = [i for i in range(len(records)) if i not in results or type(results[i]) is Rejected]
             entries = self._llm.ask([self._request(records[i], attempt) for i in left]) if left else []
-            results |= {i: _read(entry) for i, entry in zip(left, entries, strict=True)}
+            for i, entry in zip(left, entries, strict=True):
+                if not attempt or entry.outcome != NOT_ANSWERED:  # the Batch API is asked before, and once
+                    results[i] = _read(entry)
         return [results[i] for i in range(len(records))]
 
     def requests(self, records: list[Record]) -> list[Request]:
@@ -109,6 +115,8 @@ def _read(entry: Entry) -> Result:
     sentence = _QUOTED.sub("", _NUMBERED.sub("", told)).strip()
     whole = entry.finish_reason not in ("length", "content_filter", "refusal")
     problem = instruction_problem(sentence) if whole else f"the model ended with {entry.finish_reason!r}"
+    if not problem and (refused := broken([Turn(sentence, "")], [REFUSAL])):
+        problem = ": ".join(refused)
     if len(sentence) > MOST_CHARS:
         problem = f"{len(sentence)} characters are over {MOST_CHARS}"
     known = {"model": entry.model, "request": entry.hash}
