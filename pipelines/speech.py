@@ -185,6 +185,11 @@ def _vocabulary(units: ApplyUnits) -> tuple[Vocabulary, Extractor, Models]:
         raise UserError(
             f"units.model: {files.folder} is not the model that {folder} was fitted on (other digest); give that one"
         )
+    if files.dimensions != vocabulary.dimensions:  # no digest is known of a vocabulary that was imported
+        raise UserError(
+            f"units.model: {files.folder} has {files.dimensions} dimensions, but {folder} {vocabulary.dimensions}; "
+            "give the model that it was fitted on"
+        )
     return vocabulary, HubertLayer(files), {**models, "units.model": files.decisive}
 
 
