@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from schemas.recipe import GritRecipe, Output
+from schemas.common import Output
+from schemas.recipe import GritRecipe
 from schemas.sources import CocoSource
 
 WIDTH, HEIGHT = 640, 480
