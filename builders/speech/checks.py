@@ -108,12 +108,12 @@ def measure(sound: Sound) -> Record:
     size = max(round(FRAME * sound.rate), 1)
     frames = loud[: len(loud) // size * size].reshape(-1, size).mean(axis=1) if len(loud) >= size else loud[:0]
     quiet = frames <= frames.max() * 10 ** (-QUIET_DB / 10) if len(frames) else np.zeros(1)
-    high = np.abs(sound.samples)
+    peak = abs(float(max(sound.samples.max(), -sound.samples.min()))) if len(loud) else 0.0  # abs: no minus zero
     return {
         "seconds": round(sound.seconds, 4),
         "rms_db": _db(float(loud.mean())) if len(loud) else FLOOR_DB,
-        "peak": round(float(high.max(initial=0.0)), 4),
-        "clipped": round(float((high >= FULL).mean()), 6) if len(high) else 0.0,
+        "peak": round(peak, 4),
+        "clipped": round(float((np.abs(sound.samples) >= FULL).mean()), 6) if peak >= FULL else 0.0,
         "silence": round(float(quiet.mean()), 4),
     }
 

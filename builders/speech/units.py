@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 
@@ -32,9 +31,11 @@ class Units:
 
 def merge(frames: Sequence[int] | np.ndarray) -> Units:
     """One unit for each run of equal ids: 5 5 5 7 7 5 -> <sosp><5><7><5><eosp>, for 3, 2 and 1 frames."""
-    ids = frames.tolist() if isinstance(frames, np.ndarray) else frames
-    runs = [(unit, sum(1 for _ in run)) for unit, run in groupby(ids)]
-    return Units(tuple(unit for unit, _ in runs), tuple(frames for _, frames in runs))
+    if not len(frames):
+        return Units((), ())
+    ids = np.asarray(frames)
+    starts = np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1])
+    return Units(tuple(ids[starts].tolist()), tuple(np.diff(starts, append=len(ids)).tolist()))
 
 
 def parse_units(text: str) -> tuple[int, ...]:
