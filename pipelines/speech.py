@@ -41,6 +41,8 @@ from schemas.tts import EspeakTts, VitsTts
 PACKAGES = ("soundfile", "soxr", "numpy", "kaldi-native-fbank", "scikit-learn")
 """Those whose versions decide samples, features and centres."""
 MODEL_PACKAGES = ("torch", "transformers")
+UTTERANCES = 256
+"""Handed to a step at once: a HuBERT sorts them by length for its batches, and their features are held."""
 ALL = 100_000
 """Records handed to a step at once: all of a unit."""
 MOST_ASKING = 8
@@ -68,7 +70,7 @@ def speech_units(recipe: SpeechUnitsRecipe) -> Dag:
     gpus = 1 if units.features == "hubert" else 0
     again = (
         Stage("speech", (read, CheckAudio(limits))),
-        Stage("features", (AddFeatures(extractor),), gpus=gpus, batch=recipe.output.unit if gpus else 64),
+        Stage("features", (AddFeatures(extractor),), gpus=gpus, batch=UTTERANCES),
     )
     return Dag(
         name=recipe.name or "speech_units",
@@ -86,7 +88,7 @@ def speech_crossmodal(recipe: SpeechCrossmodalRecipe) -> Dag:
     source, limits = _utterances(recipe.source, recipe.output.unit), _limits(recipe.audio)
     vocabulary, extractor, models = _vocabulary(recipe.units)
     read = (ReadUtterance(source.folder), CheckAudio(limits), ChooseTask(recipe.asr, recipe.seed))
-    stages = [Stage("speech", read), _to_units(ToUnits(extractor, vocabulary), recipe.output.unit)]
+    stages = [Stage("speech", read), _to_units(ToUnits(extractor, vocabulary))]
     told = ["task", "instruction", "text", "_units", "_durations", "seconds", "audio_sha256"]
     draw: tuple[Step, ...] = (DrawInstruction(recipe.seed),)
     asks = None
@@ -122,7 +124,7 @@ def speech_chain(recipe: SpeechChainRecipe) -> Dag:
     check = Stage("texts", (CheckExchange(recipe.max_words),))
     speak, spoken_by, asks = _speaking(recipe)
     hear = Stage("speech", (HearSpeech({part.prefix: part.speech for part in PARTS}),))
-    units = _to_units(ToUnits(extractor, vocabulary, [part.prefix for part in PARTS]), recipe.output.unit)
+    units = _to_units(ToUnits(extractor, vocabulary, [part.prefix for part in PARTS]))
     forms = ChooseForm({form: getattr(recipe.weights, form) for form in FORMS}, recipe.templates == "all", recipe.seed)
     added = [item for stage in (check, speak, hear, units) for step in stage.steps for item in step.adds.items()]
     texts = {part.column for part in PARTS}
@@ -179,6 +181,10 @@ def _vocabulary(units: ApplyUnits) -> tuple[Vocabulary, Extractor, Models]:
             raise UserError(f"units.model: {folder} is fitted on mfcc, so there is no model; leave it out")
         return vocabulary, Mfcc(spec.subtract_mean), models
     assert spec.model is not None and spec.layer is not None
+    if units.model is None and "/" not in spec.model:
+        raise UserError(
+            f"units.model: is not given, but {folder} was fitted on a model in a folder {spec.model}; give that"
+        )
     files = find_hubert(units.model or spec.model, spec.layer)
     found = files.spec()
     if spec.model_sha256 not in (None, found.model_sha256):
@@ -193,10 +199,8 @@ def _vocabulary(units: ApplyUnits) -> tuple[Vocabulary, Extractor, Models]:
     return vocabulary, HubertLayer(files), {**models, "units.model": files.decisive}
 
 
-def _to_units(step: ToUnits, unit: int) -> Stage:
-    if isinstance(step.extractor, Mfcc):
-        return Stage("units", (step,))
-    return Stage("units", (step,), gpus=1, batch=unit)
+def _to_units(step: ToUnits) -> Stage:
+    return Stage("units", (step,), gpus=0 if isinstance(step.extractor, Mfcc) else 1, batch=UTTERANCES)
 
 
 def _halved(extractor: Extractor) -> tuple[str, ...]:

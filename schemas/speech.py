@@ -101,7 +101,7 @@ class ApplyUnits(Fields):
 
     vocabulary: str = location(description="the output of a build that fits units, or one of its vocabularies")
     model: str | None = model_name(
-        None, running=True, description="where the vocabulary's HuBERT lies, if not where it was fitted"
+        None, running=True, description="the folder of the vocabulary's HuBERT, where it is not of the hub"
     )
 
 

@@ -51,8 +51,12 @@ class HubertFiles:
     decisive: tuple[Path, ...]
 
     def spec(self) -> FeatureSpec:
-        """What a vocabulary of its features says of them. Reads all weights for their SHA-256."""
-        return FeatureSpec("hubert", self.hz, model=self.model, model_sha256=digest_of(self.decisive), layer=self.layer)
+        """What a vocabulary of its features says of them: a hub id, or a folder's name. Reads all weights for a digest.
+
+        Where a folder lies is of one machine, and would make equal vocabularies differ.
+        """
+        named = self.folder.name if Path(self.model).expanduser().is_dir() else self.model
+        return FeatureSpec("hubert", self.hz, model=named, model_sha256=digest_of(self.decisive), layer=self.layer)
 
     def frames(self, samples: int) -> int:
         """How many frames so many samples at 16 kHz make."""

@@ -148,7 +148,7 @@ def test_a_found_model_tells_its_frames_and_what_a_vocabulary_must_know(models: 
     folder = models["group"]
     files = find_hubert(str(folder), 2)
     decisive = tuple(folder / name for name in ("config.json", "preprocessor_config.json", "model.safetensors"))
-    assert files.spec() == FeatureSpec("hubert", 50.0, model=str(folder), model_sha256=digest_of(decisive), layer=2)
+    assert files.spec() == FeatureSpec("hubert", 50.0, model=folder.name, model_sha256=digest_of(decisive), layer=2)
     assert [files.frames(n) for n in (0, 399, 400, 719, 720, 16_000)] == [0, 0, 1, 1, 2, 49]
 
 
