@@ -51,13 +51,14 @@ def texts(folder: Path, pairs: Sequence[tuple[str, str]]) -> Path:
     return path
 
 
-def recipe(folder: Path, kind: str, source: Path, **fields: Any) -> Path:
-    """A recipe on disk. `units` may be the path of a vocabulary."""
+def recipe(folder: Path, kind: str, inputs: Path, **fields: Any) -> Path:
+    """A recipe on disk. `units` may be the path of a vocabulary; `source` is what it has beside the path of inputs."""
     if isinstance(units := fields.get("units"), Path):
         fields["units"] = {"vocabulary": str(units)}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}.yaml"
-    path.write_text(yaml.safe_dump({"kind": kind, "source": {"path": str(source)}, **fields}))
+    source = {"path": str(inputs), **fields.pop("source", {})}
+    path.write_text(yaml.safe_dump({"kind": kind, "source": source, **fields}))
     return path
 
 
