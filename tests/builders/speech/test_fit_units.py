@@ -86,6 +86,7 @@ def test_too_little_speech_is_a_warning_and_far_too_little_an_error() -> None:
 
 def test_each_k_has_a_folder_that_is_read_as_a_vocabulary(tmp_path: Path) -> None:
     made = fitted([8, 3])
+    assert ": k8 (distortion " in made.told and ", k3 (distortion " in made.told
     assert list(made.files) == [f"{k}/{name}" for k in ("k8", "k3") for name in (TENSORS, FACTS)]
     for path, data in made.files.items():
         Store(tmp_path).put_bytes(path, data)
