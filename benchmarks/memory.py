@@ -40,14 +40,18 @@ def main() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = photos(200)
-        peaks = []
+        found = []
         for size in SIZES:
             coco_folder(folder / str(size), files, size)
-            peaks.append(_peaks(folder / str(size), folder / f"out-{size}"))
-    small, large = peaks
+            found.append(peaks(_BUILD, str(folder / str(size)), str(UNIT), str(folder / f"out-{size}")))
+    return grown(*found, f"{SIZES[1]:,} / {SIZES[0]:,} inputs")
+
+
+def grown(small: dict[str, float], large: dict[str, float], inputs: str) -> list[Row]:
+    """The peaks of two builds beside each other."""
     return [
         Row(
-            f"{what}: {SIZES[1]:,} / {SIZES[0]:,} inputs",
+            f"{what}: {inputs}",
             f"{large[what] / 1e6:,.0f} MB",
             f"{small[what] / 1e6:,.0f} MB",
             large[what] / small[what],
@@ -58,9 +62,9 @@ def main() -> list[Row]:
     ]
 
 
-def _peaks(inputs: Path, out: Path) -> dict[str, float]:
-    """Build in a process of its own, and watch it and its children until it ends."""
-    driver = subprocess.Popen([sys.executable, "-c", _BUILD, str(inputs), str(UNIT), str(out)])
+def peaks(script: str, *arguments: str) -> dict[str, float]:
+    """Run a build in a process of its own, and watch it and its children until it ends; bytes."""
+    driver = subprocess.Popen([sys.executable, "-c", script, *arguments])
     peaks = {"driver": 0.0, "largest worker": 0.0, "all processes": 0.0}
     while driver.poll() is None:
         sizes = {process: _resident(process) for process in _tree(driver.pid)}
@@ -69,7 +73,7 @@ def _peaks(inputs: Path, out: Path) -> dict[str, float]:
         peaks = {name: max(peak, size) for (name, peak), size in zip(peaks.items(), now, strict=True)}
         time.sleep(EVERY_S)
     if driver.returncode:
-        raise RuntimeError(f"the build of {inputs.name} inputs ended with {driver.returncode}")
+        raise RuntimeError(f"the build of {' '.join(arguments)} ended with {driver.returncode}")
     return peaks
 
 
