@@ -51,7 +51,7 @@ def test_units_are_fitted_on_a_layer_and_applied_to_the_same(folder: Path, fitte
     vocabulary = load_vocabulary(str(fitted))
     assert (vocabulary.k, vocabulary.spec.features, vocabulary.spec.layer, vocabulary.spec.hz) == (7, "hubert", 2, 50)
 
-    manifest = mill(turns(folder, fitted), tmp_path / "out")
+    manifest = mill(turns(folder, fitted, model=str(folder / "model")), tmp_path / "out")
 
     assert (manifest["funnel"]["inputs"]["kept"], manifest["tallies"][HALVED]) == (6, 0)
     assert manifest["content"]["models"].keys() == {"units.vocabulary", "units.model"}
@@ -72,6 +72,11 @@ def refused(path: Path) -> str:
         make_dag(load_recipe(path))
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+def test_a_folder_is_remembered_by_its_name_and_has_to_be_given(folder: Path, fitted: Path) -> None:
+    assert load_vocabulary(str(fitted)).spec.model == "model"
+    assert refused(turns(folder, fitted)).endswith("/fitted/k7 was fitted on a model in a folder model; give that")
 
 
 def test_another_model_than_that_of_the_vocabulary_is_told(folder: Path, fitted: Path, tmp_path: Path) -> None:
