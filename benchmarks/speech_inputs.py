@@ -53,7 +53,7 @@ def ljspeech(folder: Path, count: int, seed: int = 0) -> float:
 def fitted(sounds: Sequence[Sound], k: int, subtract_mean: bool = False) -> Vocabulary:
     """A vocabulary of mfcc, as the build that fits one draws and fits it."""
     features = {f"{i:05d}": mfcc(resample(sound, RATE), subtract_mean) for i, sound in enumerate(sounds)}
-    sample = draw_sample({key: len(frames) for key, frames in features.items()}, [k], 39, seed=0)
+    sample = draw_sample({key: len(frames) for key, frames in features.items()}, [k], seed=0)
     return fit(features, sample, [k], mfcc_spec(subtract_mean), seed=0)[0]
 
 

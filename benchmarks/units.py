@@ -95,7 +95,7 @@ def _units(vocabulary: Vocabulary, said: Sequence[Said], subtract: bool) -> list
 
 def _fitted(sounds: Sequence[Sound], subtract: bool) -> list[Vocabulary]:
     features = {f"{i:05d}": mfcc(sound, subtract) for i, sound in enumerate(sounds)}
-    sample = draw_sample({key: len(frames) for key, frames in features.items()}, KS, 39, seed=0)
+    sample = draw_sample({key: len(frames) for key, frames in features.items()}, KS, seed=0)
     return fit(features, sample, KS, mfcc_spec(subtract), seed=0)
 
 

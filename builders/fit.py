@@ -44,6 +44,14 @@ class Fit(Protocol):
     def reads(self) -> Sequence[str]:
         """Columns of the index that `draw` is given, `key` among them."""
 
+    @property
+    def same(self) -> str:
+        """The column by which an input is known to be what it was when it was kept: a digest, say."""
+
+    @property
+    def intended(self) -> str:
+        """What `plan` says of the artefact, and of what is drawn."""
+
     def draw(self, index: pa.Table) -> Drawn:
         """Raises UserError where too little was kept."""
 

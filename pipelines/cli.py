@@ -173,7 +173,14 @@ def show(
     if sheet and sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet}: a contact sheet is a PNG; give a name that ends in .png")
     store = Store(dataset)
-    typer.echo(render_funnel(read_manifest(store)))
+    manifest = read_manifest(store)
+    typer.echo(render_funnel(manifest))
+    if manifest.get("artefacts"):
+        if sheet:
+            raise UserError(f"--sheet {sheet}: {store} holds an artefact, and no samples to draw; leave it out")
+        for file in manifest["artefacts"]:
+            typer.echo(f"{file['path']}: {file['size']:,} bytes")
+        return
     samples = pick(store, max(count, ON_SHEET) if sheet else count)
     for place, sample in enumerate(samples[:count]):
         typer.echo(describe(sample, whole=not place))

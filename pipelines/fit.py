@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from builders.fit import Members, read_index
@@ -23,7 +23,7 @@ def fit_artefact(dag: Dag, fitting: Fitting, store: Store, build: Build) -> Fitt
     """Draw of what was kept, and make the artefact of it. What was drawn is built as a dataset of its own, so that a
     run that was killed goes on there, too; it is deleted in the end.
 
-    Raises BuildError where something that was kept cannot be had again.
+    Raises BuildError where something that was kept cannot be had again as it was.
     """
     drawn = fitting.fit.draw(read_index(store, fitting.fit.reads))
     for line in (*drawn.warnings, drawn.told):
@@ -31,15 +31,22 @@ def fit_artefact(dag: Dag, fitting: Fitting, store: Store, build: Build) -> Fitt
     part = f"{DRAWN}/{hashlib.sha256(json.dumps(drawn.keys).encode()).hexdigest()[:16]}"
     sample = Store(store.root / part)
     manifest = build(dag.drawn(fitting, frozenset(drawn.keys)), sample)
-    members = Members(sample)
-    if lost := set(drawn.keys) - members.keys():
+    was, now = (dict(_pairs(at, ("key", fitting.fit.same))) for at in (store, sample))
+    if changed := [key for key in drawn.keys if was[key] != now.get(key)]:
         clear_folder(store, part)
         reasons = manifest["funnel"]["inputs"]["reasons"].items()
-        why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons if not reason.endswith("/not_drawn"))
+        lost = [f"{reason} ({n:,})" for reason, n in reasons if not reason.endswith("/not_drawn")]
         raise BuildError(
-            f"{len(lost):,} of {len(drawn.keys):,} that were drawn of what was kept were lost since: {why}; "
-            "have the source's files changed? Run the same command again, or build anew with --overwrite"
+            f"{len(changed):,} of {len(drawn.keys):,} drawn ones are no longer what was kept, {min(changed)} first "
+            f"({', '.join(lost) or 'they have changed'}); "
+            "run the same command again on the source as it was, or build anew with --overwrite"
         )
+    members = Members(sample)
     fitted = put_artefact(store, fitting.fit.make(drawn, members))
     clear_folder(store, DRAWN)
     return fitted
+
+
+def _pairs(store: Store, columns: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    index = read_index(store, columns)
+    return zip(*(index[name].to_pylist() for name in columns), strict=True)

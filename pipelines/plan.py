@@ -48,7 +48,7 @@ def _tree(dag: Dag) -> Tree:
     if dag.fit:
         root.add("index, no shards")
         drawn = dag.drawn(dag.fit, frozenset())
-        branch = root.add("fit: what is drawn of that runs through")
+        branch = root.add(f"fit: {dag.fit.fit.intended}")
         _add_stages(branch, drawn.stages, cluster)
         branch.add("and the artefact is made of it")
         return root
@@ -113,6 +113,8 @@ def render_funnel(manifest: Mapping[str, Any]) -> str:
     tallies = ", ".join(f"{name} {count:,}" for name, count in manifest["tallies"].items())
     lines += [f"counted: {tallies}"] if tallies else []
     lines += [line] if (line := packing_line(manifest)) else []
+    if not manifest["samples"]:
+        lines.append("nothing was kept: the reasons above name the rule, and the recipe has the field that sets it")
     lines += [manifest["fit"]["told"]] if "fit" in manifest else []
     return "\n".join([*lines, *_money(manifest["llm"])] if manifest.get("llm") else lines)
 

@@ -51,7 +51,7 @@ PARTS = tuple(Part(name, f"_{name}_speech", f"{name}_") for name in ("instructio
 """The texts of an exchange, and where their speech stands."""
 SPEAKERS = {"espeak": ("espeakng-loader",), "vits": MODEL_PACKAGES, "openai": ()}
 """Packages whose versions decide how a text sounds."""
-LISTED = ("task", "audio_sha256", "text_sha256", "speaker", "license")
+LISTED = ("task", "instruction", "audio_sha256", "text_sha256", "speaker", "license")
 """What the index tells of each turn of a sample."""
 
 Models = dict[str, Path | tuple[Path, ...]]

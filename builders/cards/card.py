@@ -13,7 +13,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
     lines = [
         "---",
         f"pretty_name: {json.dumps(manifest['name'], ensure_ascii=False)}",
-        "tags: [webdataset, gristmill]",
+        "tags: [gristmill]" if manifest.get("artefacts") else "tags: [webdataset, gristmill]",
         "---",
         f"# {manifest['name']}",
         "",
@@ -39,7 +39,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         "- versions " + ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
         *(f"- {one['what']}" for one in manifest["exceptions"] if "unit" not in one),
         "",
-        "The licence of each sample stands in the index (`license`), and the whole recipe in `manifest.json`.",
+        _where(manifest),
         "",
         *_read(manifest),
     ]
@@ -53,6 +53,12 @@ def _read(manifest: Mapping[str, Any]) -> list[str]:
     tars = "sorted(glob.glob('data/*.tar'))"
     code = ["import glob, webdataset", f"data = webdataset.WebDataset({tars}, shardshuffle=False).{decode}"]
     return ["## Read it", "", "```python", *code, "```", ""]
+
+
+def _where(manifest: Mapping[str, Any]) -> str:
+    if manifest.get("artefacts") or manifest["kind"] == "speech_chain":  # written texts bring no licence column
+        return "The whole recipe stands in `manifest.json`."
+    return "The licence of each sample stands in the index (`license`), and the whole recipe in `manifest.json`."
 
 
 def _what(manifest: Mapping[str, Any]) -> str:

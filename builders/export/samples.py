@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from builders.shards.dataset import read_manifest, read_markers
 from builders.shards.store import Store
 from builders.shards.tar import read_members
-from schemas.errors import BuildError
+from schemas.errors import BuildError, UserError
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Sample:
 
 def samples(store: Store) -> Iterator[Sample]:
     """Every sample of a finished dataset. Raises UserError where it is none, BuildError where a shard is cut."""
-    read_manifest(store)
+    if read_manifest(store).get("artefacts"):
+        raise UserError(f"{store}: holds an artefact, and no samples; give a dataset")
     for marker in sorted(read_markers(store), key=lambda marker: marker.unit):
         if marker.shard is None:
             continue

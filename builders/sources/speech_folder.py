@@ -13,7 +13,7 @@ import pyarrow as pa
 from builders.sources.pairs import Listed, Pairs, finish, key_of, text
 from builders.sources.pairs_tar import TEXT_MAX
 from builders.sources.speech_read import inside
-from builders.sources.speech_rows import AUDIO, SPEECH, SpeechFields
+from builders.sources.speech_rows import AUDIO, SPEECH, SpeechFields, not_utf8, weight
 from builders.sources.speech_tar import as_said
 from builders.step import Record, Rejected
 from schemas.errors import UserError
@@ -75,11 +75,8 @@ def open_speech_folder(folder: Path, fields: SpeechFields, unit: int, limit: int
             "language": pa.array([one.get("language") for one in told], pa.string()),
             "txt": pa.array(texts, pa.bool_()),
         },
-        problems=[
-            "bad_audio_path: the file's name is not UTF-8" if text(name) != name else one.get("problem")
-            for name, one in zip(audio, told, strict=True)
-        ],
-        media=[files[name] or 0 for name in audio],
+        problems=[not_utf8(name) or one.get("problem") for name, one in zip(audio, told, strict=True)],
+        media=[weight(name, files[name] or 0) for name in audio],
         files=[[(text(name), files[name]) for name in names] for names in beside],
         sha256={"source.path": whole.hexdigest()},
         told={

@@ -33,7 +33,7 @@ _NAMES = {
 def list_manifest(path: Path, fields: SpeechFields, limit: int | None) -> Rows:
     """JSON lines. Paths start from the manifest's folder, or `source.audio`; absolute ones must lie inside.
 
-    A key is the audio's path, and for a piece of it the milliseconds where it starts and ends.
+    A key is the audio's path, and where an offset is given the milliseconds at which the piece starts and ends.
     """
     raw = path.read_bytes()
     folder = audio_folder(fields, path.parent)
@@ -67,7 +67,8 @@ def _utterance(row: Mapping[str, Any], folder: Path, fields: SpeechFields) -> Re
         elif value is not None and name == "duration":
             record["_problem"] = "bad_duration: it is 0"
     key = without_extension(file)
-    if start := record.get("audio_start"):
+    if "_problem" not in record and row.get("offset") is not None:
+        start = record.get("audio_start", 0.0)
         end = start + record["audio_seconds"] if record.get("audio_seconds") else None
         key += f"-{round(start * 1000)}-{'end' if end is None else round(end * 1000)}"
     return {"key": key_of(key), **record}

@@ -18,8 +18,7 @@ class ReadUtterance:
     """Adds `_audio`, the source's own bytes, and `text`, on one line (null: there is none).
 
     A piece of a recording becomes FLAC: 16 bit, mono, at its rate; a told length within SLACK of the file's means all
-    of it. A missing file raises FileNotFoundError, so that the record fails and can be tried again. `needs_text`: an
-    utterance without is rejected.
+    of it. A missing file has failed, and can be tried again. `needs_text`: an utterance without is rejected.
     """
 
     folder: Path
@@ -42,7 +41,7 @@ class ReadUtterance:
         if self.needs_text and not text:
             return Rejected("no_text", "there is none")
         control = next((c for c in text if unicodedata.category(c) == "Cc"), None)
-        if control is not None:
+        if control is not None and self.needs_text:
             return Rejected("control_character", f"U+{ord(control):04X} at character {text.index(control)}")
         audio = record["_bytes"] if record["_bytes"] is not None else self._audio(record)
         return audio if isinstance(audio, Rejected) else {"_audio": audio, "text": text or None}
@@ -51,6 +50,8 @@ class ReadUtterance:
         path = inside(self._root, record["audio_file"])
         if isinstance(path, Rejected):
             return path
+        if not path.exists():
+            return Failed("missing_audio", f"{record['audio_file']} is not there")
         with path.open("rb") as file:
             try:
                 piece = _piece(file, record["audio_start"] or 0.0, record["audio_seconds"])

@@ -22,6 +22,9 @@ AUDIO = ("wav", "flac", "mp3", "ogg", "opus")
 PIECE_BYTES = 96_000
 """Bytes that a second of a piece of a longer recording takes at most: 16-bit mono at 48 kHz."""
 
+_UNPACKED = {"flac": 2, "mp3": 6, "ogg": 10, "opus": 10}
+"""How many times the size of a file its samples come to at 16 kHz and 16 bit: MP3 of 40 kbit/s, Opus of 24."""
+
 UTTERANCE = {
     "key": pa.string(),
     "_text": pa.string(),
@@ -82,8 +85,9 @@ class Rows:
 def source_of(rows: Rows, unit: int) -> Pairs:
     """The source, cut into units of at most `unit` utterances."""
     for record in rows.found:
-        if problem := stray(record.get("audio_file")):
-            record.update(key=None, _problem=problem)
+        file = record.get("audio_file")
+        if problem := not_utf8(file) or stray(file):
+            record.update(key=None, audio_file=text(file), _problem=problem)
     files = files_of(rows.folder, [record.get("audio_file") for record in rows.found])
     sizes = [size for _, size in filter(None, files)]
     speakers = {record.get("speaker") for record in rows.found} - {None}
@@ -113,9 +117,19 @@ def source_of(rows: Rows, unit: int) -> Pairs:
 
 
 def _weight(record: Record, file: tuple[str, int | None] | None) -> int:
-    size = (file and file[1]) or 0
+    size = weight(file[0], file[1] or 0) if file else 0
     seconds = record.get("audio_seconds")
     return size if seconds is None else min(size, int(seconds * PIECE_BYTES))
+
+
+def weight(file: str, size: int) -> int:
+    """Bytes that an audio file of so many comes to in a unit, where its samples stand beside it."""
+    return size * _UNPACKED.get(file.rpartition(".")[2].lower(), 1)
+
+
+def not_utf8(file: str | None) -> str | None:
+    """The problem of a path that Arrow cannot hold."""
+    return None if text(file) == file else "bad_audio_path: the file's name is not UTF-8"
 
 
 def stray(file: str | None) -> str | None:

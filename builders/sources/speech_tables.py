@@ -60,7 +60,7 @@ def list_librispeech(path: Path, limit: int | None) -> Rows:
     folder = path if path.is_dir() else path.parent
     whole = hashlib.sha256()
     found: list[Record] = []
-    transcripts = sorted(folder.rglob(f"*{TRANSCRIPTS}")) if path.is_dir() else [path]
+    transcripts = sorted(f for f in folder.rglob(f"*{TRANSCRIPTS}") if f.is_file()) if path.is_dir() else [path]
     for transcript in transcripts:
         raw = transcript.read_bytes()
         beside = transcript.parent.relative_to(folder).as_posix()

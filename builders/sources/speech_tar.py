@@ -13,7 +13,7 @@ import pyarrow as pa
 from builders.sources.pairs import Listed, Pairs, check_unchanged, decoded, finish, key_of
 from builders.sources.pairs_tar import TEXT_MAX, list_samples
 from builders.sources.speech_manifest import told_by
-from builders.sources.speech_rows import AUDIO, SPEECH, SpeechFields
+from builders.sources.speech_rows import AUDIO, SPEECH, SpeechFields, weight
 from builders.speech.audio import MAX_BYTES
 from builders.step import Record
 
@@ -57,7 +57,7 @@ def open_speech_tars(files: list[Path], fields: SpeechFields, unit: int, limit: 
         keys=[key_of(one["name"]) for one in found.samples],
         columns=found.columns("audio"),
         problems=[_problem(one) for one in found.samples],
-        media=[one["audio"]["size"] if "audio" in one else 0 for one in found.samples],
+        media=[weight(one["file_name"], one["audio"]["size"]) if "audio" in one else 0 for one in found.samples],
         files=None,
         sha256={"source.path": found.sha256},
         told={"kind": "webdataset", "tars": len(files), "members not used": found.unused},

@@ -31,6 +31,8 @@ _SUFFIXES = (".jsonl", ".ndjson")
 _HUMAN = ("human", "user", "prompter")
 _MODEL = ("gpt", "assistant", "chatgpt", "bot", "model")
 _MOSS_MARKERS = re.compile(r"\A\s*<\|(?:Human|MOSS)\|>:|<eo[hm]>\s*\Z")
+_PARTED = re.compile(r"(?<=\S)\0(?=[^\s.,;:!?)])")
+"""Where two parts of a text meet that have no space between them, and need one."""
 _USUAL: Mapping[InstructionsShape, Mapping[str, tuple[str, ...]]] = {
     "alpaca": {
         "instruction": ("instruction", "prompt", "question"),
@@ -181,7 +183,9 @@ def _exchange(row: dict[str, Any], shape: InstructionsShape, fields: Mapping[str
     """`_instruction` and `_response` of a line's first turn, or the `_problem` of it."""
     if shape == "alpaca":
         asked, given, answered = (_field(row, fields, role) for role in ("instruction", "input", "response"))
-        if isinstance(asked, str) and isinstance(given, str) and given.strip():
+        if given is not None and not isinstance(given, str):
+            return {"_problem": f"no_input: it is {repr(given)[:80]}"}
+        if isinstance(asked, str) and given and given.strip():
             asked = asked.strip() + (" " if asked.strip().endswith(tuple(".:?!")) else ": ") + given.strip()
         return _texts(asked, answered)
     turns = _field(row, fields, "turns")
@@ -193,7 +197,7 @@ def _exchange(row: dict[str, Any], shape: InstructionsShape, fields: Mapping[str
     (who,), (what,) = (_candidates(shape, role, names) for role in ("role", "content"))
     said = [turn if isinstance(turn, dict) else {} for turn in turns] if isinstance(turns, list) else []
     roles = [str(turn.get(who)).lower() for turn in said]
-    start = 1 if roles[:1] == ["system"] else 0
+    start = 1 if roles[:1] in (["system"], ["developer"]) else 0
     if len(said) < start + 2 or roles[start] not in _HUMAN or roles[start + 1] not in _MODEL:
         begins = ", ".join(roles[:3])[:80] or "with nothing"
         return {"_problem": f"no_turn: it begins {begins}; not with human and model"}
@@ -218,7 +222,7 @@ def _plain(content: Any) -> Any:
     """A message's text, also where it is a list of parts and all of them are texts."""
     parts = content if isinstance(content, list) and content else None
     if parts and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
-        return "".join(part["text"] for part in parts)
+        return _PARTED.sub(" ", "\0".join(part["text"] for part in parts)).replace("\0", "")
     return content
 
 

@@ -44,7 +44,7 @@ MANNERS = (
 )
 EXAMPLES = 3
 """Of our own instructions, which each request shows."""
-TRIES = 3
+TRIES = 10
 """Requests that a record draws one after the other while the answers cannot be used."""
 MOST_CHARS = 300
 _QUOTED = re.compile(r"\A[\"“”'‘’«»]+|[\"“”'‘’«»]+\Z")

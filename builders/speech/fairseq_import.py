@@ -85,7 +85,7 @@ def _converted(file: Path, folder: Path) -> bytes:
 
 
 def _run(command: Sequence[str], folder: Path, said: Path) -> int | None:
-    """The exit code; None where it ran out of time. Nothing that it started is left."""
+    """The exit code; None where it ran out of time. Nothing that it started is left, but what left its group."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     with said.open("wb") as stderr:
         process = subprocess.Popen(

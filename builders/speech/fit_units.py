@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from builders.fit import Artefact, Drawn
 from builders.speech.extract import Extractor
-from builders.speech.kmeans import Sample, draw_sample, fit
+from builders.speech.kmeans import FRAMES_A_UNIT, Sample, draw_sample, fit
 from builders.speech.steps import from_npy
 
 
@@ -23,10 +23,17 @@ class FitUnits:
     ks: Sequence[int]
     seed: int
     reads: ClassVar = ("key", "frames")
+    same: ClassVar = "audio_sha256"
+
+    @property
+    def intended(self) -> str:
+        ks = ", ".join(f"{k:,}" for k in self.ks)
+        least = FRAMES_A_UNIT * max(self.ks)
+        return f"{ks} units, of a tenth of the utterances, or as many as have {least:,} frames"
 
     def draw(self, index: pa.Table) -> Drawn:
         frames = dict(zip(index["key"].to_pylist(), index["frames"].to_pylist(), strict=True))
-        sample = draw_sample(frames, self.ks, self.extractor.dimensions, self.seed)
+        sample = draw_sample(frames, self.ks, self.seed)
         facts = {"utterances": len(sample.keys), "of": sample.of, "frames": sample.frames}
         told = f"units: fitted on {len(sample.keys):,} of {sample.of:,} utterances, {sample.frames:,} frames"
         return Drawn(sample.keys, told, facts, (sample.warning,) if sample.warning else ())

@@ -7,10 +7,11 @@ read in. BLAS may still round otherwise on another kind of processor, or in anot
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
@@ -19,14 +20,15 @@ from threadpoolctl import threadpool_limits
 from builders.dice import Dice
 from builders.speech.features import FeatureSpec
 from builders.speech.vocabulary import Vocabulary
-from schemas.errors import UserError
+from schemas.errors import BuildError, UserError
 
 SHARE = 0.1
 """Of the utterances, by facts.md section 3."""
 FRAMES_A_UNIT = 50
 """Fewer frames than so many for each unit make a warning: centres would stand on a handful of frames."""
-MAX_BYTES = 2 << 30
-"""Of frames that are held at once, as float32: 38 hours of mfcc, 3.9 of a HuBERT of 768 dimensions."""
+IN_MEMORY = 2 << 30
+"""Bytes of frames that are held in memory: 38 hours of mfcc, 3.9 of a HuBERT of 768 dimensions. More are laid in a
+temporary file (TMPDIR), as large as they are, of which k-means reads what it needs."""
 _DECIMALS = 4
 _PACKAGES = ("scikit-learn", "numpy")
 _CHUNK = 1 << 16
@@ -45,29 +47,28 @@ class Sample:
     warning: str = ""
 
 
-def draw_sample(frames: Mapping[str, int], ks: Sequence[int], dimensions: int, seed: int) -> Sample:
+def draw_sample(frames: Mapping[str, int], ks: Sequence[int], seed: int) -> Sample:
     """Draw utterances from key -> number of frames: a tenth of them, more until each unit has 50 frames, or all.
 
-    No more than MAX_BYTES of frames are drawn. Several `ks` share one sample, drawn for the largest. Raises UserError
-    where there are fewer frames than units.
+    Several `ks` share one sample, drawn for the largest. Raises UserError where there are fewer frames than units.
     """
     k, there = max(ks), sum(frames.values())
+    if not there:
+        raise UserError("source: no utterance was kept to fit units on; gristmill query OUT 'from rejects' tells why")
     if there < k:
         raise UserError(
             f"units.k: {k} units need as many frames, but the {len(frames)} utterances have {there}; "
             "set a smaller units.k, or give more speech"
         )
     drawn = sorted((key for key in frames if frames[key]), key=lambda key: (Dice(seed, "kmeans", key).unit(), key))
-    share, wanted, room = math.ceil(SHARE * len(drawn)), FRAMES_A_UNIT * k, MAX_BYTES // (4 * dimensions)
+    share, wanted = math.ceil(SHARE * len(drawn)), FRAMES_A_UNIT * k
     keys: list[str] = []
     held = 0
     for key in drawn:
-        if (len(keys) >= share and held >= wanted) or held + frames[key] > room:
+        if len(keys) >= share and held >= wanted:
             break
         keys.append(key)
         held += frames[key]
-    if held < k:
-        raise UserError(f"units.k: {k} units of {dimensions} dimensions need over {MAX_BYTES:,} bytes; set fewer")
     warning = "" if held >= wanted else f"units.k: {k} units are fitted on {held:,} frames; {wanted:,} would be enough"
     return Sample(tuple(keys), held, len(frames), warning)
 
@@ -79,20 +80,37 @@ def fit(
 
     By scikit-learn's MiniBatchKMeans with the parameters of HuBERT's recipe (facts.md section 3). `sample` of a
     vocabulary tells besides how far a frame is from its centre (`distortion`, the mean square) and how many units no
-    frame of the sample has (`unused`). The frames are copied once: a mapping that loads an utterance when it is asked
-    for it needs sample.frames x dimensions x 4 bytes in all. Raises ValueError for frames that are not the sample's.
+    frame of the sample has (`unused`). The frames are copied once, into memory or a file: see IN_MEMORY. Raises
+    ValueError for frames that are not the sample's, BuildError where that file cannot be written.
     """
-    frames: np.ndarray | None = None
-    at = 0
+    with tempfile.TemporaryFile(prefix="gristmill-frames-") as file:
+        frames = _frames(features, sample, file)
+        return [_fit(frames, sample, k, spec, seed) for k in ks]
+
+
+def _frames(features: Mapping[str, np.ndarray], sample: Sample, file: IO[bytes]) -> np.ndarray:
+    """The frames of the sample's utterances, in their order, as one array; in `file` where it is large."""
+    at = dimensions = 0
+    held: list[np.ndarray] = []
     for key in sample.keys:
-        part = features[key]
-        if frames is None:
-            frames = np.empty((sample.frames, part.shape[1]), np.float32)
-        frames[at : at + len(part)] = part
-        at += len(part)
-    if frames is None or at != sample.frames:
+        part = np.ascontiguousarray(features[key], np.float32)
+        at, dimensions = at + len(part), part.shape[1]
+        if 4 * sample.frames * dimensions <= IN_MEMORY:
+            held.append(part)
+            continue
+        try:
+            file.write(part.data)
+        except OSError as error:
+            raise BuildError(
+                f"could not write {4 * sample.frames * dimensions:,} bytes of frames to {tempfile.gettempdir()}: "
+                f"{error.strerror}; set TMPDIR to a folder with room and run the same command again"
+            ) from None
+    if at != sample.frames or not at:
         raise ValueError(f"the utterances have {at} frames, but {sample.frames} were drawn")
-    return [_fit(frames, sample, k, spec, seed) for k in ks]
+    if held:
+        return np.concatenate(held)
+    file.flush()
+    return np.memmap(file, np.float32, "r", shape=(at, dimensions))
 
 
 def _fit(frames: np.ndarray, sample: Sample, k: int, spec: FeatureSpec, seed: int) -> Vocabulary:

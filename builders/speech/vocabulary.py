@@ -19,7 +19,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from builders.shards.dataset import FITTED
+from builders.shards.dataset import CLAIM, FITTED, MANIFEST
 from builders.shards.store import Store
 from builders.speech.features import MFCC_DIMENSIONS, FeatureSpec
 from builders.uri import local_path
@@ -108,7 +108,14 @@ class Vocabulary:
             "sample": dict(self.sample),
             "versions": dict(self.versions),
         }
+        facts["digest"] = _digest(facts)
         return {TENSORS: tensors, FACTS: f"{json.dumps(facts, indent=1)}\n".encode()}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    """SHA-256 in hex of all facts, that of the centres among them."""
+    told = {name: value for name, value in facts.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def save_vocabulary(vocabulary: Vocabulary, store: Store, folder: str = "") -> None:
@@ -123,6 +130,9 @@ def find_vocabulary(path: str, where: str = "units.vocabulary") -> Path:
     Raises UserError, one line that begins with the field `where`.
     """
     folder = local_path(path, where)
+    for build in (folder, folder.resolve().parent.parent):
+        if (build / CLAIM).is_file() and not (build / MANIFEST).is_file():
+            raise UserError(f"{where}: the build in {build} has not finished; run the same build command again")
     if (folder / FACTS).is_file():
         return folder
     fitted = sorted(found.parent for found in (folder / FITTED).glob(f"*/{FACTS}"))
@@ -144,6 +154,8 @@ def load_vocabulary(path: str, where: str = "units.vocabulary") -> Vocabulary:
         centres = safetensors.numpy.load(tensors)[_CENTRES]
         vocabulary = Vocabulary(_spec(facts), centres, facts["seed"], facts["sample"], facts["versions"])
         _expect(vocabulary.k == facts["k"] and vocabulary.dimensions == facts["dimensions"], "k or dimensions")
+        if facts["digest"] != _digest(facts):
+            raise ValueError(f"{FACTS} has changed since it was written")
         return vocabulary
     except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
         told = f"lacks {error}" if isinstance(error, KeyError) else str(error)

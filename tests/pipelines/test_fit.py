@@ -30,6 +30,8 @@ class Sum:
     """Draws every other record that was kept, and adds up the members that they are given."""
 
     reads: ClassVar = ("key", "n")
+    same: ClassVar = "n"
+    intended: ClassVar = "a sum of every other"
 
     def draw(self, index: pa.Table) -> Drawn:
         keys = tuple(index["key"].to_pylist()[::2][::-1])
@@ -50,12 +52,12 @@ def odd_is_unwanted(record: Record) -> Result:
 
 
 def doubled(record: Record) -> Result:
-    return {"twice": b"%d" % (2 * number(record))}
+    return {"n": number(record), "twice": b"%d" % (2 * number(record))}
 
 
 def fitting(again: Any = doubled) -> Dag:
     first = Stage("first", (Toy(odd_is_unwanted),))
-    then = Stage("then", (Toy(again, name="double", adds={"twice": pa.large_binary()}),))
+    then = Stage("then", (Toy(again, name="double", adds={"n": pa.int64(), "twice": pa.large_binary()}),))
     return Dag("toys", Numbers((4, 4, 3)), (first,), Layout(()), fit=Fitting(Sum(), (then,), Member("twice", "txt")))
 
 
@@ -116,10 +118,23 @@ def test_what_was_kept_and_cannot_be_had_again_stops_the_fit_and_is_named(recipe
     def gone(record: Record) -> Result:
         return Failed("gone", "no file") if number(record) == 8 else doubled(record)
 
-    with pytest.raises(BuildError, match=r"1 of 5 that were drawn .* lost since: failed/double/gone \(1\); have"):
+    with pytest.raises(BuildError, match=r"1 of 5 drawn ones .* k008 first \(failed/double/gone \(1\)\); run"):
         mill(recipe, out, "max_failed=0.5", dag=fitting(gone))
 
     assert mill(recipe, out, "max_failed=0.5", dag=fitting())["fit"]["of"] == 9
+
+
+def test_what_has_changed_since_it_was_kept_stops_the_fit_and_the_source_as_it_was_goes_on(
+    recipe: Path, out: Path
+) -> None:
+    def other(record: Record) -> Result:
+        return {"n": 7, "twice": b"14"} if number(record) == 8 else doubled(record)
+
+    with pytest.raises(BuildError, match=r"1 of 5 .* no longer what was kept, k008 first \(they have changed\)"):
+        mill(recipe, out, dag=fitting(other))
+
+    mill(recipe, out, dag=fitting())
+    assert json.loads((out / "fitted/sum/total.json").read_text()) == [20, 16, 10, 4, 0]
 
 
 def test_an_artefact_is_deleted_with_its_dataset_to_be_built_again(recipe: Path, out: Path) -> None:

@@ -19,6 +19,7 @@ from builders.speech.features import RATE, mfcc_spec
 from builders.speech.units import parse_units
 from builders.speech.vocabulary import load_vocabulary
 from builders.step import Services
+from pipelines.cli import show
 from pipelines.kinds import make_dag
 from pipelines.plan import render_funnel
 from schemas.errors import UserError
@@ -60,6 +61,20 @@ def built(folder: Path, fitted: Path) -> Path:
 
 
 # ---- the vocabulary --------------------------------------------------------------------------------------------------
+
+
+def test_a_vocabulary_is_shown_and_has_no_samples_to_draw_or_export(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(str(fitted), 5, None)
+    said = capsys.readouterr().out
+    assert "k12 (distortion " in said and "fitted/k12/units.json: " in said
+
+    with pytest.raises(UserError, match="holds an artefact, and no samples to draw"):
+        show(str(fitted), 5, tmp_path / "x.png")
+    with pytest.raises(UserError, match="holds an artefact, and no samples; give a dataset"):
+        export(Store(str(fitted)), tmp_path / "x.jsonl")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fitting_build_ends_in_vocabularies_that_are_told_everywhere(folder: Path, fitted: Path) -> None:

@@ -95,8 +95,7 @@ def test_a_piece_of_what_is_no_audio_has_failed(folder: Path, services: Services
 
 
 def test_a_file_that_is_missing_fails_and_can_be_tried_again(folder: Path, services: Services) -> None:
-    with pytest.raises(FileNotFoundError):
-        result_of(folder, services, audio_file="b.wav")
+    assert result_of(folder, services, audio_file="b.wav") == Failed("missing_audio", "b.wav is not there")
 
 
 def test_a_link_out_of_the_folder_and_a_pipe_are_not_opened(

@@ -119,6 +119,18 @@ def test_text_that_is_not_utf_8_is_told(ljspeech: Path) -> None:
     assert (second["_text"], second["_problem"]) == ("café", None)
 
 
+def test_an_id_that_is_not_utf_8_is_an_input_with_a_problem(tmp_path: Path) -> None:
+    lists = {
+        "lj/metadata.csv": b"\xff\xfe|t|t\n",
+        "ls/1-2.trans.txt": b"b\xff-1 text\n",
+        "cv/t.tsv": b"path\tsentence\n\xff.mp3\tx\n",
+    }
+    for name, raw in lists.items():
+        put(tmp_path / name, raw)
+        (row,) = read(tmp_path / name.split("/")[0])
+        assert row["_problem"] == "bad_audio_path: the file's name is not UTF-8"
+
+
 def test_a_line_holds_whatever_is_no_line_feed(ljspeech: Path) -> None:
     put(ljspeech / "metadata.csv", "A-1|a\u2028b|a\u2028b\n")
     assert read(ljspeech)[0]["_text"] == "a\u2028b"

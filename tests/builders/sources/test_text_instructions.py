@@ -100,6 +100,30 @@ def test_alpacas_input_follows_its_instruction(tmp_path: Path, given: dict[str, 
     assert row["_instruction"] == instruction
 
 
+@pytest.mark.parametrize("given", [5, True, ["a"], {"a": 1}])
+def test_an_input_that_is_no_text_is_a_problem_and_not_left_out(tmp_path: Path, given: Any) -> None:
+    (row,) = read(written(tmp_path, {"instruction": "Double it.", "input": given, "output": "Ten."}))
+    assert row["_problem"] == f"no_input: it is {given!r}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (["Part one.", "Part two."], "Part one. Part two."),
+        (["Why", "?"], "Why?"),
+        (["One ", "two"], "One two"),
+        (["One", " two"], "One two"),
+    ],
+)
+def test_parts_of_a_message_are_parted_by_a_space_where_they_have_none(
+    tmp_path: Path, parts: list[str], text: str
+) -> None:
+    content = [{"type": "text", "text": part} for part in parts]
+    talk = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": content}]
+    (row,) = read(written(tmp_path, {"messages": [*talk, {"role": "assistant", "content": "So."}]}))
+    assert row["_instruction"] == text
+
+
 def test_fields_have_usual_names(tmp_path: Path) -> None:
     (row,) = read(
         written(tmp_path, {"instruction": "Sum up.", "context": "A cat.", "response": "Cat.", "category": "s"})

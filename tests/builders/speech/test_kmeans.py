@@ -25,34 +25,44 @@ SPEC = mfcc_spec()
 
 
 def test_a_tenth_of_the_utterances_is_drawn_where_that_is_enough() -> None:
-    sample = draw_sample({f"u{i}": 100 for i in range(1000)}, [50, 100], 39, seed=0)
+    sample = draw_sample({f"u{i}": 100 for i in range(1000)}, [50, 100], seed=0)
     assert len(sample.keys) == 100
     assert (sample.frames, sample.of, sample.warning) == (10_000, 1000, "")
 
 
 def test_more_are_drawn_until_each_unit_has_50_frames() -> None:
-    sample = draw_sample({f"u{i}": 100 for i in range(100)}, [20, 100], 39, seed=0)
+    sample = draw_sample({f"u{i}": 100 for i in range(100)}, [20, 100], seed=0)
     assert (len(sample.keys), sample.frames, sample.warning) == (50, 5000, "")
 
 
 def test_too_little_speech_is_taken_whole_with_a_warning() -> None:
-    sample = draw_sample({f"u{i}": 100 for i in range(40)}, [100], 39, seed=0)
+    sample = draw_sample({f"u{i}": 100 for i in range(40)}, [100], seed=0)
     assert len(sample.keys) == 40
     assert sample.warning == "units.k: 100 units are fitted on 4,000 frames; 5,000 would be enough"
 
 
 def test_fewer_frames_than_units_are_an_error_that_names_the_field() -> None:
     with pytest.raises(UserError, match=r"^units.k: 100 units need as many frames, but the 2 utterances have 99;"):
-        draw_sample({"a": 50, "b": 49}, [20, 100], 39, seed=0)
-    assert draw_sample({"a": 50, "b": 50}, [20, 100], 39, seed=0).frames == 100
+        draw_sample({"a": 50, "b": 49}, [20, 100], seed=0)
+    assert draw_sample({"a": 50, "b": 50}, [20, 100], seed=0).frames == 100
 
 
-def test_no_more_is_drawn_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kmeans, "MAX_BYTES", 4 * 39 * 4500)
-    sample = draw_sample({f"u{i}": 1000 for i in range(1000)}, [10], 39, seed=0)
-    assert (sample.frames, sample.of) == (4000, 1000)
-    with pytest.raises(UserError, match=r"^units.k: 4001 units of 39 dimensions need over"):
-        draw_sample({f"u{i}": 1000 for i in range(1000)}, [4001], 39, seed=0)
+def test_nothing_that_was_kept_is_an_error_of_its_own() -> None:
+    with pytest.raises(UserError, match=r"^source: no utterance was kept to fit units on; gristmill query"):
+        draw_sample({}, [2], seed=0)
+
+
+def test_frames_that_memory_is_not_meant_for_lie_in_a_file_and_come_to_the_same_centres(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance = np.random.default_rng(0)
+    features = {f"u{i}": chance.standard_normal((100, 39)).astype(np.float32) for i in range(20)}
+    sample = draw_sample(dict.fromkeys(features, 100), [5, 8], seed=0)
+    held = [one.files() for one in fit(features, sample, [5, 8], SPEC, 0)]
+
+    monkeypatch.setattr(kmeans, "IN_MEMORY", 1000)
+
+    assert [one.files() for one in fit(features, sample, [5, 8], SPEC, 0)] == held
 
 
 FRAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.integers(0, 400), max_size=40)
@@ -62,8 +72,8 @@ FRAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.integers(
 def test_a_sample_depends_on_seed_and_keys_and_not_on_order(frames: dict[str, int], seed: int, chance: object) -> None:
     frames["some"] = 10
     shuffled = sorted(frames, key=lambda key: chance.random())  # type: ignore[attr-defined]
-    sample = draw_sample(frames, [3], 39, seed)
-    assert draw_sample({key: frames[key] for key in shuffled}, [3], 39, seed) == sample
+    sample = draw_sample(frames, [3], seed)
+    assert draw_sample({key: frames[key] for key in shuffled}, [3], seed) == sample
     assert len(set(sample.keys)) == len(sample.keys)
     assert sample.frames == sum(frames[key] for key in sample.keys) >= min(150, sum(frames.values()))
     assert all(frames[key] for key in sample.keys)
@@ -71,7 +81,7 @@ def test_a_sample_depends_on_seed_and_keys_and_not_on_order(frames: dict[str, in
 
 def test_another_seed_draws_others() -> None:
     frames = {f"u{i}": 100 for i in range(1000)}
-    assert draw_sample(frames, [10], 39, 0).keys != draw_sample(frames, [10], 39, 1).keys
+    assert draw_sample(frames, [10], 0).keys != draw_sample(frames, [10], 1).keys
 
 
 def clusters(k: int, frames: int = 60) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -85,7 +95,7 @@ def clusters(k: int, frames: int = 60) -> tuple[np.ndarray, dict[str, np.ndarray
 
 
 def drawn_from(features: dict[str, np.ndarray], ks: list[int]) -> Sample:
-    return draw_sample({key: len(frames) for key, frames in features.items()}, ks, 39, 0)
+    return draw_sample({key: len(frames) for key, frames in features.items()}, ks, 0)
 
 
 def test_the_centres_of_what_lies_apart_are_found() -> None:

@@ -58,6 +58,16 @@ def test_the_only_vocabulary_that_a_build_fitted_is_found_in_its_folder(tmp_path
     assert load_vocabulary(str(tmp_path)).files() == vocabulary().files()
 
 
+def test_a_build_that_has_not_finished_has_no_vocabulary_yet(tmp_path: Path) -> None:
+    save_vocabulary(vocabulary(), Store(tmp_path), "fitted/k20")
+    (tmp_path / "build.json").write_text("{}")
+    for path in (tmp_path, tmp_path / "fitted/k20"):
+        with pytest.raises(UserError, match=rf"^units.vocabulary: the build in {tmp_path} has not finished; run"):
+            find_vocabulary(str(path))
+    (tmp_path / "manifest.json").write_text("{}")
+    assert find_vocabulary(str(tmp_path)) == find_vocabulary(str(tmp_path / "fitted/k20"))
+
+
 def test_a_build_that_fitted_several_says_to_name_one(tmp_path: Path) -> None:
     for name in ("k100", "k020"):
         save_vocabulary(vocabulary(), Store(tmp_path), f"fitted/{name}")
@@ -108,6 +118,7 @@ BAD = {
     "tensors of another": (other_tensors, "units.safetensors is not the one that units.json tells of"),
     "broken JSON": (no_json, "units.json is not readable as JSON"),
     "another format": (told(format=2), "units.json is of format 2, this gristmill reads 1"),
+    "another layer": (told(layer=3), "units.json has changed since it was written"),
     "no features": (told(features=...), "holds no unit vocabulary: lacks 'features'"),
     "unknown features": (told(features="fbank"), "its features 'fbank' cannot be"),
     "a rate of nothing": (told(hz=0), "its hz 0 cannot be"),
