@@ -102,7 +102,7 @@ def test_a_fit_is_the_same_bytes_with_units_of_another_size(folder: Path, fitted
 
 def test_speech_that_is_all_rejected_fits_nothing_and_says_which_field(folder: Path, tmp_path: Path) -> None:
     strict = recipe(tmp_path, "speech_units", folder / "lj", audio={"min_seconds": 5}, output={"unit": 8})
-    with pytest.raises(UserError, match=r"^units\.k: 100 units need as many frames, but the 0 utterances have 0;"):
+    with pytest.raises(UserError, match=r"^source: no utterance was kept to fit units on; gristmill query"):
         mill(strict, tmp_path / "none")
 
 
@@ -218,7 +218,7 @@ def test_unreadable_audio_is_a_failed_record_until_it_is_mended(built: Path, fit
 
     assert losses(out) == {
         "LJ002": ("failed", "check_audio", "unreadable_audio"),
-        "LJ011": ("failed", "read_utterance", "FileNotFoundError"),
+        "LJ011": ("failed", "read_utterance", "missing_audio"),
     }
     assert first["funnel"]["inputs"]["failed"] == 2 and first["tallies"]["n_turns"] == COUNT - 2
     assert "LJ002" not in {turn["key"] for sample in told(out) for turn in sample["turns"]}
