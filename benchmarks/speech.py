@@ -170,8 +170,8 @@ def espeak() -> list[Row]:
         step.setup(Services(NoCounters(), "cpu"))
         asked = [(f"{i:06d}", text) for i, text in enumerate(texts(40))]
         table = _table(text=[text for _, text in asked])
-        requests = [step._ask(key, text) for key, text in asked]
-        assert engine._process is not None and all(isinstance(one, Utterance) for one in requests)
+        requests = step.utterances([{"key": key, "text": text} for key, text in asked])
+        assert engine._process is not None and len(requests) == len(asked)
         process, plain = engine._process, Espeak.speak
 
         def bare(_: int) -> None:
