@@ -12,7 +12,8 @@ import pyarrow as pa
 from builders.dice import Dice, number
 from builders.speech.audio import Sound, encode_flac
 from builders.speech.checks import measure
-from builders.speech.speakable import spoken, unspeakable
+from builders.speech.speakable import unspeakable
+from builders.speech.written_out import spoken
 from builders.step import Failed, Record, Rejected, Result, Services
 
 SILENT_DB = -60.0

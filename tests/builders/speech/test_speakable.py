@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders.speech.espeak import languages
-from builders.speech.speakable import MAX_CHARS, scripts_of, spoken, unspeakable
+from builders.speech.speakable import MAX_CHARS, scripts_of, unspeakable
+from builders.speech.written_out import spoken
 
 # ---- what cannot be spoken -------------------------------------------------------------------------------------------
 
