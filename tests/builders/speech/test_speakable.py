@@ -1,10 +1,9 @@
-"""What can be spoken, what is rejected and why, and what is written out for the voice."""
+"""What can be spoken, and what is rejected and why."""
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,14 @@ from builders.speech.written_out import spoken
     [
         (
             "url",
-            ["See https://example.org/a?b=c for more.", "Look at example.com", "ftp://host/file", "www.a.b", "cam.edu"],
+            [
+                "See https://example.org/a?b=c for more.",
+                "Look at example.com",
+                "ftp://host/file",
+                "www.a.b",
+                "cam.edu",
+                "Ping 192.168.1.1 now.",
+            ],
         ),
         ("email", ["Write to jane.doe+x@example.org, please."]),
         (
@@ -48,9 +54,37 @@ from builders.speech.written_out import spoken
                 "Look in /usr/bin please",
                 "Edit config.yaml first",
                 "0xFF is what?",
+                "SELECT name FROM users;",
+                "DELETE FROM users",
+                "Let x = 5; then print it.",
+                "Open main.rs now",
+                "Open Main.java, please",
+                "Edit app.js",
+                "log(x) grows",
+                "f(x) is odd",
+                "sin(0)=0",
+                "Run sudo apt-get install vim",
+                "Try pip install numpy",
+                "git commit -m",
+                "Pass the --flag, please",
+                "What is in $HOME?",
+                "Print it with %d",
+                "Print it with %.2f",
             ],
         ),
-        ("latex", [r"What is \frac{1}{2}?", "Solve $x_1 + y = 3$ for me.", "E = mc^2", "$$a$$", r"2\pi is a number"]),
+        (
+            "latex",
+            [
+                r"What is \frac{1}{2}?",
+                "Solve $x_1 + y = 3$ for me.",
+                "E = mc^2",
+                "$$a$$",
+                r"2\pi is a number",
+                "5! is 120",
+                "5! = 120",
+                "What is 5!?",
+            ],
+        ),
         (
             "markup",
             [
@@ -88,6 +122,9 @@ from builders.speech.written_out import spoken
         ),
         ("script", ["привет", "the word 你好", "αβγ", "Hello мир"]),
         ("long_number", ["My card is 4111111111111111.", "Call 12345-67890-12345", "3.14159265358979"]),
+        ("long_number", ["My card is 1234 5678 9012 3456.", "1234-5678-9012-3456"]),
+        ("date", ["On 05/06/2020", "on 5/6/20", "on 1.2.2003", "on 13/14/2020", "on 2023-13-01"]),
+        ("number", ["It cost €1.000.", "1.000 € is much"]),
         ("long_word", ["a" * 41]),
         ("empty", ["", "   \n ", "...", "?!", "—"]),
         ("too_long", ["word " * (MAX_CHARS // 5 + 1)]),
@@ -116,6 +153,17 @@ def test_what_a_reader_would_stumble_over_is_rejected_with_its_reason(reason: st
         "I have $5 and he has $10.",
         "Is it 9:30 pm, and/or #1?",
         "cafe\u0301",
+        "Call +1 212 555 1234 or 212-555-1234.",
+        "Is 1 2 3 4 5 6 7 8 9 10 11 12 13 14 the order?",
+        "I want 5! No, the top 10!",
+        "A(n) apple is what s(he) eats; 401(k)",
+        "Ke$ha sang.",
+        "She paid $5-10 at 50% discount.",
+        "Version 1.2.3 came on 12/25/2020, at €1.000,50.",
+        "Press Ctrl+C to select the cup from the shelf.",
+        "A life in photography -- in pictures",
+        "He said --and meant it --so -I left -a lot.",
+        "He has 2 + 2 = 4; so be it.",
     ],
 )
 def test_ordinary_prose_can_be_spoken(text: str) -> None:
@@ -167,61 +215,14 @@ def test_every_language_of_espeak_that_is_not_in_latin_letters_is_known() -> Non
     )
 
 
-# ---- what is written out ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("It costs $5.", "It costs 5 dollars."),
-        ("$1, £2.50, $0.99, €1.00, $0", "1 dollar, 2 pounds and 50 pence, 99 cents, 1 euro, 0 dollars"),
-        ("saved $5,000 or $2.5 million or $20k", "saved 5,000 dollars or 2.5 million dollars or 20 thousand dollars"),
-        ("30€ or ¥500 or US$5", "30 euros or 500 yen or 5 dollars"),
-        ("in 1999, 1905 and 1800", "in 19 99, 19 oh 5 and 18 hundred"),
-        ("in 2024 and in 1492", "in 2024 and in 1492"),
-        ("the 1990s, the '80s, the 2000s", "the 19 nineties, the eighties, the two thousands"),
-        ("from 1990-1995, 20–30 times", "from 19 90 to 19 95, 20 to 30 times"),
-        ("555-1234 and 2023-10-12", "555-1234 and 2023-10-12"),
-        ("1,999 or 1999.5 or 1999/2000", "1,999 or 1999.5 or 1999/2000"),
-        ("1/2 cup, open 24/7, and/or", "a half cup, open 24 7, and or"),
-        ("#1 and No. 5", "number 1 and number 5"),
-        ("Dr. Lee, Mr. Ray vs. Prof. Oh, Jr.", "Doctor Lee, Mister Ray versus Professor Oh, Junior"),
-        ("fruit (e.g. figs, etc.)", "fruit (for example figs, et cetera)"),
-        ("St. Paul is on Elm St. today", "Saint Paul is on Elm St. today"),
-        ("10 km at 20°C, 5 m²", "10 kilometers at 20 degrees Celsius, 5 m squared"),
-        ("“It’s”  —  well – so", '"It\'s", well, so'),
-        (" \n two\n\nlines ", "two lines"),
-        (
-            "50% of A & B, 3rd, 9:30, 3.14, 1,234, NASA, 2 + 2 = 4",
-            "50% of A & B, 3rd, 9:30, 3.14, 1,234, NASA, 2 + 2 = 4",
-        ),
-    ],
-)
-def test_english_is_written_as_it_is_said(text: str, said: str) -> None:
-    assert spoken(text) == said == spoken(said)
-
-
-def test_another_language_keeps_its_words() -> None:
-    assert spoken("Dr. Maier zahlte  „$5“ — 1999.", "de") == 'Dr. Maier zahlte "$5", 1999.'
+def test_only_in_english_a_date_is_unclear_and_a_point_may_not_part_thousands() -> None:
+    assert unspeakable("Am 05.06.2020, für €1.000.", "de") is None
+    assert unspeakable("On 05.06.2020.", "en-gb") == ("date", "05.06.2020")
 
 
 TEXTS = st.one_of(
-    st.text(),
-    st.text(alphabet="0123456789$€.,-–—/#'’sS ²k ", max_size=30),
-    st.lists(
-        st.sampled_from(["$5", "1999", "Dr.", "e.g.", "2–3", "—", "#", "1/2", "km", "€", "0s", " ", "\u0308", "²"])
-    ).map("".join),
+    st.text(), st.text(alphabet="0123456789$€.,-–—/#'’sS ²k ", max_size=30), st.text("ab=;(){}-!%$. 5", max_size=30)
 )
-
-
-@given(TEXTS, st.sampled_from(["en", "en-gb", "de", "cmn"]))
-@example("$$$5", "en")
-@example("d²\u030c", "en")
-@example("\ud800", "en")
-def test_whatever_is_written_out_is_on_one_line_and_is_not_changed_again(text: str, language: str) -> None:
-    said = spoken(text, language)
-    assert spoken(said, language) == said
-    assert len(said.splitlines()) <= 1 and said == said.strip() and said == unicodedata.normalize("NFC", said)
 
 
 @given(TEXTS, st.sampled_from(["en", "ru", "ja", "xx"]))
@@ -234,10 +235,10 @@ def test_no_text_breaks_the_judge_and_what_is_speakable_is_not_emptied(text: str
 
 
 def test_hostile_texts_are_judged_in_time() -> None:
-    for unit in ("a", "1", " ", "$", "$5", "<", "a.", "A", "Aa", "|", "1-", "—", "²", "-", "\u0301", "@a", "-"):
-        text = unit * (MAX_CHARS // len(unit))
-        unspeakable(text)
-        spoken(text)
+    units = ["a", "1", " ", "$", "$5", "<", "a.", "A", "Aa", "|", "1-", "—", "²", "-", "\u0301", "@a", "½", "_", "1 1 "]
+    units += ["a = ", "f(", "f(x", "SELECT ", "5! ", " --a", " -", "%", "node.", "1.", "1.000", "1/", "2023-01-15-"]
+    for unit in units:
+        unspeakable(unit * (MAX_CHARS // len(unit)))
 
 
 # ---- true instructions -----------------------------------------------------------------------------------------------
@@ -268,3 +269,9 @@ def test_answers_of_moss_that_list_or_program_are_rejected(shared: Path) -> None
             assert re.fullmatch(r"[\w\s.,;:!?'\"()/$%&°#@’–—-]+", answer.strip()) and "\n" not in answer.strip()
         else:
             assert found[0] in ("url", "code", "latex", "markup", "several_lines"), (answer, found)
+
+
+def test_sentences_of_ljspeech_are_speakable(shared: Path) -> None:
+    lines = (shared / "data/speech/ljspeech/metadata.csv").read_text().splitlines()
+    assert len(lines) == 16
+    assert [unspeakable(part) for line in lines for part in line.split("|")[1:]] == [None] * 32
