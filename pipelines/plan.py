@@ -113,7 +113,7 @@ def render_funnel(manifest: Mapping[str, Any]) -> str:
     tallies = ", ".join(f"{name} {count:,}" for name, count in manifest["tallies"].items())
     lines += [f"counted: {tallies}"] if tallies else []
     lines += [line] if (line := packing_line(manifest)) else []
-    if not manifest["samples"]:
+    if manifest.get("samples") == 0:
         lines.append("nothing was kept: the reasons above name the rule, and the recipe has the field that sets it")
     lines += [manifest["fit"]["told"]] if "fit" in manifest else []
     return "\n".join([*lines, *_money(manifest["llm"])] if manifest.get("llm") else lines)
