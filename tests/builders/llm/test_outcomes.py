@@ -170,7 +170,7 @@ def _in(seconds: float) -> str:
         ({"retry_after_ms": "250"}, 0.25, 0.25),
         ({"retry_after_ms": "250", "Retry_After": "1"}, 0.25, 0.25),
         ({"retry_after_ms": "soon", "Retry_After": "1"}, 1, 1),
-        ({"Retry_After": _in(100)}, 1, 100),
+        ({"Retry_After": _in(3000)}, 1, 3000),
         ({"Retry_After": _in(-100)}, 0, 0),
         ({"Retry_After": "86400"}, 3600, 3600),
         ({"Retry_After": _in(10**8)}, 3600, 3600),
