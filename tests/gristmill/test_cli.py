@@ -56,6 +56,7 @@ def test_help_names_every_command(cli: Cli) -> None:
         assert re.search(rf"^\W*{command}\b", said.out, re.MULTILINE), command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "module"),  # where pipelines/ is run as a module, typer is there: only the front door looks for it
     [(name, module) for name in ("ray", "spacy") for module in ("gristmill", "pipelines")] + [("typer", "gristmill")],

@@ -27,6 +27,8 @@ from builders.shards.tar import Sha256Writer, TarWriter  # noqa: E402
 from builders.sources.scenes.source import open_scenes  # noqa: E402
 from schemas.sources import ScenesSource  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SEED, COUNT = 720, 300
 MAX_BYTES = 13_000_000
 

@@ -135,6 +135,7 @@ def test_a_see_through_png_is_encoded_again_even_where_bytes_that_fit_are_kept()
     assert len(found["image"]) < WIDE[0] * WIDE[1] * 3
 
 
+@pytest.mark.slow
 def test_a_large_see_through_photo_takes_no_floats_of_its_pixels() -> None:
     """10,000 x 10,000 RGBA were 7 GB in img2dataset's own flattening."""
     code = (

@@ -52,6 +52,7 @@ def test_scores_of_a_true_architecture_are_open_clips_own(
     assert np.std(theirs) > 1e-3  # the photos do differ
 
 
+@pytest.mark.slow
 def test_scores_of_a_resnet_are_open_clips_own(
     photos: list[Record], services: Services, scored: Scored, own_scores: OwnScores, save_model: Callable[..., Path]
 ) -> None:
