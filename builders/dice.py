@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -36,6 +36,16 @@ class Dice:
 
     def pick(self, items: Sequence[T]) -> T:
         return items[int(self.unit() * len(items))]
+
+    def weighted(self, weights: Mapping[T, float]) -> T:
+        """One of the keys by its weight; none whose weight is 0."""
+        wanted = [item for item, weight in weights.items() if weight]
+        left = self.unit() * sum(weights.values())
+        for item in wanted:
+            left -= weights[item]
+            if left < 0:
+                return item
+        return wanted[-1]
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         left = list(items)

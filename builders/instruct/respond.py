@@ -32,13 +32,4 @@ class ChooseResponse:
         wanted = [kind for kind, weight in self.weights.items() if weight]
         if self.every:
             return [[Child(kind, {"response": kind}) for kind in wanted] for _ in records]
-        return [{"response": self._drawn(record["key"])} for record in records]
-
-    def _drawn(self, key: str) -> Kind:
-        wanted = [kind for kind, weight in self.weights.items() if weight]
-        left = Dice(self.seed, "response", key).unit() * sum(self.weights.values())
-        for kind in wanted:
-            left -= self.weights[kind]
-            if left < 0:
-                return kind
-        return wanted[-1]
+        return [{"response": Dice(self.seed, "response", record["key"]).weighted(self.weights)} for record in records]

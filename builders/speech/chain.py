@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -36,12 +35,9 @@ class ChooseForm:
         return [self._chosen(record["key"]) for record in records]
 
     def _chosen(self, key: str) -> Result:
-        wanted = [form for form in FORMS if self.weights[form]]
         if self.all_forms:
-            return [Child(form, {"form": form}) for form in wanted]
-        ends = list(accumulate(self.weights[form] for form in wanted))
-        at = Dice(self.seed, "form", key).unit() * ends[-1]
-        return {"form": next(form for form, end in zip(wanted, ends, strict=True) if at < end)}
+            return [Child(form, {"form": form}) for form in FORMS if self.weights[form]]
+        return {"form": Dice(self.seed, "form", key).weighted({form: self.weights[form] for form in FORMS})}
 
 
 @dataclass
