@@ -125,10 +125,12 @@ class Pack(Protocol):
 
 @dataclass(frozen=True)
 class Packed:
-    """One sample packed of several records: `parents` are their positions; the key is the first parent's.
+    """One sample packed of several records: `parents` are their positions; the key is the first parent's, with "-" and
+    `suffix` where several samples have one first parent.
 
     Of the columns of a pack, lists reach the index as well as scalars: what stands for each of the parents.
     """
 
     parents: tuple[int, ...]
     record: Record
+    suffix: str = ""

@@ -180,7 +180,9 @@ def _fan_out(table: pa.Table, step: Step, verdicts: Verdicts) -> tuple[pa.Table,
     return table.set_column(table.schema.get_field_index(rows.KEY), rows.KEY, pa.array(keys, pa.string())), results
 
 
-def _child_key(step: Step, key: str, suffix: str) -> str:
+def _child_key(step: Step | Pack, key: str, suffix: str) -> str:
+    if not suffix:
+        return key
     problem = rows.key_problem(f"{key}-{suffix}")
     if problem:
         raise StepBug(f"step {step.name!r} made a child of {key!r} whose key, with {suffix!r}, is {problem}")
@@ -235,6 +237,8 @@ def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
     out = identity.take(pa.array([sample.parents[0] for sample in samples], pa.int64()))
     parents = [[keys[position] for position in sample.parents] for sample in samples]
     out = out.append_column("parents", pa.array(parents, pa.list_(pa.string())))
+    own = [_child_key(pack, key[0], sample.suffix) for key, sample in zip(parents, samples, strict=True)]
+    out = out.set_column(out.schema.get_field_index(rows.KEY), rows.KEY, pa.array(own, pa.string()))
     for name, kind in pack.adds.items():
         if any(sample.record.keys() != pack.adds.keys() for sample in samples):
             raise StepBug(f"pack {pack.name!r} must give every sample the columns {sorted(pack.adds)}")

@@ -34,6 +34,32 @@ def test_a_pack_makes_samples_of_several_rows_and_lists_their_parents() -> None:
     assert "n" not in packed.column_names
 
 
+def test_several_samples_of_one_first_parent_are_told_apart_by_their_suffix() -> None:
+    class Fanned(Grouped):
+        def __call__(self, records: list[Record]) -> list[Packed]:
+            return [
+                Packed((0,), {"joined": "a"}),
+                Packed((0,), {"joined": "b"}, "t1"),
+                Packed((1,), {"joined": "c"}, "t1"),
+            ]
+
+    packed = run_pack(run_steps(unit(2), [Toy(lambda r: {"n": number(r)})], batch=4), Fanned(lambda n: []))
+
+    assert column(packed, "key") == ["k000", "k000-t1", "k001-t1"]
+    assert column(packed, "parent") == ["k000", "k000", "k001"]
+    assert column(packed, "parents") == [["k000"], ["k000"], ["k001"]]
+
+
+@pytest.mark.parametrize(("suffix", "told"), [("a.b", "has '.'"), ("x" * 80, "longer than 80 bytes")])
+def test_a_suffix_that_makes_no_key_is_a_bug(suffix: str, told: str) -> None:
+    class Odd(Grouped):
+        def __call__(self, records: list[Record]) -> list[Packed]:
+            return [Packed((0,), {"joined": "a"}, suffix)]
+
+    with pytest.raises(StepBug, match=told):
+        run_pack(run_steps(unit(1), [Toy(lambda r: {"n": 0})], batch=4), Odd(lambda n: []))
+
+
 def test_a_pack_over_a_unit_that_kept_nothing_makes_nothing() -> None:
     table = run_steps(unit(2), [Toy(lambda r: Rejected("no"))], batch=4)
 
