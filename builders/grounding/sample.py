@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from builders.grounding.boxes import Box
 from builders.grounding.expressions import Offsets, uncontained
+from builders.grounding.heads import head_noun
 from builders.grounding.tokens import PAPER, RELEASED, LowerRight, Phrase, render
 from builders.step import Record, Result, Services
 
@@ -21,6 +22,8 @@ class GritSample:
 
     `noun_chunks` and `ref_exps` hold `[start, end, x1, y1, x2, y2, score]` a box, as released, nested spans included.
     `phrases` and the grounded texts leave out an expression that lies in another, as Kosmos-2's loader does.
+    `n_phrase_boxes` and `phrase_words` count the boxes and the words of the phrases; `heads` names what they show, the
+    head nouns in the singular with a space between.
     """
 
     lower_right: LowerRight
@@ -31,6 +34,9 @@ class GritSample:
         "n_phrases": pa.int32(),
         "n_nested": pa.int32(),
         "n_crossing": pa.int32(),
+        "n_phrase_boxes": pa.int32(),
+        "phrase_words": pa.int32(),
+        "heads": pa.string(),
     }
 
     def setup(self, services: Services) -> None:
@@ -67,11 +73,15 @@ class GritSample:
             "grounded_caption_paper": render(caption, grounded, PAPER, self.lower_right),
         }
         distinct = {(e[0], e[1]) for e in expressions}
+        heads = {(e[0], e[1]): head_noun(caption[c[0] : c[1]]) for c, e in zip(chunks, expressions, strict=True)}
         return {
             "json": json.dumps(sample, ensure_ascii=False).encode(),
             "n_phrases": len(phrases),
             "n_nested": len(distinct) - len(phrases) - crossing,
             "n_crossing": crossing,
+            "n_phrase_boxes": sum(len(phrase.boxes) for phrase in grounded),
+            "phrase_words": sum(len(caption[slice(*span)].split()) for span in phrases),
+            "heads": " ".join(heads[span] for span in phrases),
         }
 
 

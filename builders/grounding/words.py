@@ -72,6 +72,19 @@ def load_words(categories: Collection[str], extra: Mapping[str, Sequence[str]] |
     return WordTable(_forms(meanings | own, collective), frozenset(_with_plurals(map(_plain, table["groups"]))))
 
 
+def known_categories() -> list[str]:
+    """The categories that words.yaml has words for: COCO's."""
+    return list(_table()["categories"])
+
+
+def vocabulary() -> list[str]:
+    """Every noun that words.yaml knows, in the singular: category names, their words, groups, irregular ones."""
+    table = _table()
+    named = (word for name, entry in table["categories"].items() for word in (name, *entry["words"]))
+    irregular = (word.removeprefix("-") for word in table["irregular_plurals"])
+    return list(dict.fromkeys(map(_plain, (*named, *table["groups"], *irregular))))
+
+
 def plurals(words: str) -> frozenset[str]:
     """The plurals of a noun, or of a phrase that ends in one: several where people write several."""
     before, space, last = words.rpartition(" ")

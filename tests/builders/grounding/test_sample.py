@@ -49,6 +49,11 @@ def sample(
     return json.loads(result["json"]), {name: value for name, value in result.items() if name != "json"}
 
 
+def sorted_out(told: Record) -> tuple[int, int, int]:
+    """How many expressions are phrases, how many lie in one, how many cross one."""
+    return told["n_phrases"], told["n_nested"], told["n_crossing"]
+
+
 FIELD = [chunk(0, 5, (0, 27)), chunk(9, 16, (9, 27)), chunk(20, 27)]
 DOG, MEADOW = (0.1, 0.2, 0.3, 0.4), (0.0, 0.5, 1.0, 1.0)
 
@@ -64,7 +69,7 @@ def test_the_papers_example_keeps_the_whole_with_the_dogs_box() -> None:
     assert found["grounded_caption"] == (
         "<grounding><phrase>a dog in a field of flowers</phrase><object><patch_index_0195><patch_index_0393></object>"
     )
-    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+    assert sorted_out(told) == (1, 1, 0)
 
 
 def test_nested_expressions_stay_in_the_record_as_released() -> None:
@@ -76,7 +81,7 @@ def test_nested_expressions_stay_in_the_record_as_released() -> None:
 def test_only_spans_with_boxes_contain_others() -> None:
     found, told = sample("a dog in a field of flowers", FIELD, [box(1, *MEADOW), box(2, *DOG)])
     assert [phrase["text"] for phrase in found["phrases"]] == ["a field of flowers"]
-    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+    assert sorted_out(told) == (1, 1, 0)
     found, _ = sample("a dog in a field of flowers", FIELD, [box(2, *DOG)])
     assert [phrase["text"] for phrase in found["phrases"]] == ["flowers"]
 
@@ -104,7 +109,7 @@ def test_a_released_record_is_made_again_from_its_chunks_and_boxes(shared: Path)
         assert found[name] == released[name], name
     assert [(p["start"], p["end"]) for p in found["phrases"]] == [(0, 66)]
     assert "<patch_index_0000><patch_index_1022>" in found["grounded_caption"]
-    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+    assert sorted_out(told) == (1, 1, 0)
 
 
 def test_the_record_tells_key_id_url_and_size() -> None:
@@ -125,6 +130,14 @@ def test_several_boxes_of_one_chunk_are_several_items_and_one_phrase() -> None:
         "<grounding><p>two dogs</p><box><loc_195><loc_393><delim><loc_512><loc_1023></box>"
     )
     assert told["n_phrases"] == 1
+
+
+def test_the_index_tells_boxes_words_and_heads_of_the_phrases_alone() -> None:
+    _, told = sample("a dog in a field of flowers", FIELD, [box(0, *DOG), box(1, *MEADOW), box(2, *DOG)])
+    assert (told["n_phrase_boxes"], told["phrase_words"], told["heads"]) == (1, 7, "dog")
+    two = [chunk(0, 8), chunk(13, 25)]
+    _, told = sample("Two dogs and brown horses", two, [box(0, *DOG), box(0, *MEADOW), box(1, *DOG)])
+    assert (told["n_phrase_boxes"], told["phrase_words"], told["heads"]) == (3, 4, "dog horse")
 
 
 def test_the_convention_for_corners_on_edges_reaches_both_texts() -> None:

@@ -1,0 +1,67 @@
+"""Head nouns in the singular."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders.grounding.heads import head_noun, singular
+from builders.grounding.words import known_categories, plurals, vocabulary
+
+
+@pytest.mark.parametrize(
+    ("chunk", "head"),
+    [
+        ("a brown dog", "dog"),
+        ("Two Dogs", "dog"),
+        ("several people", "person"),
+        ("a T-shirt", "shirt"),
+        ("the children", "child"),
+        ("the dog's", "dog's"),
+        ("zwei Hunde", "hunde"),
+        ("这只狗", "这只狗"),
+        ("…", "…"),
+        ("a dog,", "dog"),
+    ],
+)
+def test_the_head_is_the_last_word_in_the_singular(chunk: str, head: str) -> None:
+    assert head_noun(chunk) == head
+
+
+@pytest.mark.parametrize(
+    ("plural", "one"),
+    [
+        *(("buses", "bus"), ("benches", "bench"), ("leaves", "leaf"), ("gloves", "glove"), ("tomatoes", "tomato")),
+        *(("shoes", "shoe"), ("cities", "city"), ("movies", "movie"), ("boxes", "box"), ("dresses", "dress")),
+        *(("horses", "horse"), ("slices", "slice"), ("geese", "goose"), ("cacti", "cactus"), ("quizzes", "quiz")),
+        *(
+            ("grass", "grass"),
+            ("tennis", "tennis"),
+            ("bus", "bus"),
+            ("gas", "gas"),
+            ("skis", "skis"),
+            ("pants", "pants"),
+        ),
+        *(("glasses", "glasses"), ("sheep", "sheep"), ("species", "species"), ("axes", "axe"), ("us", "us")),
+    ],
+)
+def test_plurals_are_undone_and_singulars_stay(plural: str, one: str) -> None:
+    assert singular(plural) == one
+
+
+@pytest.mark.parametrize("word", [word for word in known_categories() if " " not in word])
+def test_every_plural_of_a_category_is_that_category(word: str) -> None:
+    assert singular(word) == word
+    assert {singular(form) for form in plurals(word)} == {word}
+
+
+@given(st.sampled_from(vocabulary()), st.data())
+def test_what_is_singular_stays_so(word: str, data: st.DataObject) -> None:
+    once = singular(data.draw(st.sampled_from([word, *sorted(plurals(word))])))
+    assert singular(once) == once
+
+
+@given(st.text(max_size=20))
+def test_any_chunk_has_a_head_without_white_space_at_its_edges(chunk: str) -> None:
+    assert head_noun(chunk) == head_noun(chunk).strip()
