@@ -93,8 +93,13 @@ def render(caption: str, phrases: Sequence[Phrase], style: Style, lower_right: L
 
 
 def _phrase(text: str, boxes: Sequence[Box], style: Style, lower_right: LowerRight) -> str:
+    return f"{style.phrase[0]}{text}{style.phrase[1]}{place(boxes, style, lower_right)}"
+
+
+def place(boxes: Sequence[Box], style: Style, lower_right: LowerRight) -> str:
+    """The boxes of one phrase in tags: each as its two cells, the delimiter between them."""
     groups = []
     for box in boxes:
         upper, lower = quantise(box, lower_right)
         groups.append(style.cell.format(upper) + style.cell.format(lower))
-    return f"{style.phrase[0]}{text}{style.phrase[1]}{style.boxes[0]}{style.delimiter.join(groups)}{style.boxes[1]}"
+    return f"{style.boxes[0]}{style.delimiter.join(groups)}{style.boxes[1]}"
