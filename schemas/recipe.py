@@ -21,6 +21,7 @@ from schemas.pairs import PairsSource, UrlsSource
 from schemas.rules import Rules
 from schemas.sources import CocoSource, ScenesSource
 from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, SpeechUnitsRecipe
+from schemas.tasks import Tasks
 
 _Coco = Annotated[CocoSource, Tag("CocoSource")]
 _Scenes = Annotated[ScenesSource, Tag("ScenesSource")]
@@ -72,6 +73,7 @@ class GritRecipe(BaseRecipe):
     nms_iou: float = Field(0.5, ge=0, le=1, description="boxes that overlap more are one; unpublished, our choice")
     min_score: float = Field(0.65, ge=0, le=1, description="boxes must score more (Kosmos-2, section 2)")
     tokens: Tokens = Tokens()
+    tasks: Tasks | None = Field(None, description="task samples beside the captions; none without it")
 
     @field_validator("abstract_nouns")
     @classmethod

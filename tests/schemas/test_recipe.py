@@ -28,6 +28,7 @@ def test_content_is_every_field_that_decides_bytes() -> None:
         "nms_iou": 0.5,
         "min_score": 0.65,
         "tokens": {"lower_right": "transformers"},
+        "tasks": None,
         "output": {"unit": 1000},
     }
 
