@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from builders.cards.grounding import render_statistics
+
 
 def render_card(manifest: Mapping[str, Any]) -> str:
     """A README.md of the dataset, from its manifest alone."""
@@ -29,6 +31,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *_tallies(manifest["tallies"]),
         *([line, ""] if (line := packing_line(manifest)) else []),
         *_artefacts(manifest),
+        *(render_statistics(manifest["statistics"]) if "statistics" in manifest else []),
         *_answers(manifest),
         *_voices(manifest["recipe"].get("tts")),
         "## Where it comes from",

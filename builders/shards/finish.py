@@ -61,12 +61,13 @@ def finish(
     exceptions: Sequence[str] = (),
     llm: Mapping[str, Any] | None = None,
     fitted: Fitted | None = None,
+    statistics: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
     `markers` are those of all units, `recipe` is the resolved recipe, `times` what the build took, `facts` what the
     source tells of its inputs, `exceptions` why another build may come to other bytes, `llm` who was asked and what it
-    cost, `fitted` what was made in place of shards. Raises BuildError.
+    cost, `fitted` what was made in place of shards, `statistics` what `grit_statistics` counted. Raises BuildError.
     """
     check_conservation(markers, claim)
     now = {marker.unit: marker for marker in markers}
@@ -90,6 +91,7 @@ def finish(
         ],
         **({"llm": dict(llm)} if llm else {}),
         **(_made(fitted) if fitted else {}),
+        **({"statistics": dict(statistics)} if statistics else {}),
         "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
     }
     store.put_bytes(CARD, render_card(manifest).encode())
