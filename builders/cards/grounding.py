@@ -42,7 +42,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, A
         "select count(*), sum(n_phrases)::bigint, sum(n_phrase_boxes)::bigint, sum(n_boxes)::bigint, "
         f"sum(phrase_words)::bigint from {captions}",
     )
-    (without,) = _row(connection, "select count(*) from rejects where step = 'select_boxes' and reason = 'no_box'")
+    (without,) = _row(connection, "select count(*) from rejects where reason = 'no_box'")
     heads = connection.execute(
         f"""
             with named as (select unnest(string_split(heads, ' ')) as head from {captions})

@@ -79,7 +79,10 @@ def render(caption: str, phrases: Sequence[Phrase], style: Style, lower_right: L
     """The grounded caption. `phrases` stand in order of their start and do not overlap.
 
     The space before a phrase goes inside its tag, as the models' own output has it: tokenizers bind it to the word.
+    Raises ValueError for phrases that overlap, and for "<", which readers would take for a token.
     """
+    if "<" in caption:
+        raise ValueError(f"'<' at character {caption.index('<')}: readers would take it for a token")
     parts, done = [style.grounding + (" " if not phrases or phrases[0].start else "")], 0
     for phrase in phrases:
         start = phrase.start

@@ -78,31 +78,36 @@ def record_of(pair: Pair) -> Record:
     return {**told, **size, "format": "jpg", "image": pair.image, "n_boxes": len(boxes), **made, **pair.columns}
 
 
-def grit_dataset(
-    folder: Path, *units: Sequence[Pair | None], records: Sequence[Record] = (), pack: Any = None
-) -> Store:
-    """A finished dataset; None stands for a pair without a box. `records` are made samples, of one unit more."""
+NO_BOX = "no_box"
+
+
+def grit_dataset(folder: Path, *units: Sequence[Pair | str], records: Sequence[Record] = (), pack: Any = None) -> Store:
+    """A finished dataset; a word stands for a pair that was rejected for it. `records`: made samples, a unit more."""
     store = Store(folder)
-    made = [[None if pair is None else record_of(pair) for pair in unit] for unit in units]
+    made: list[list[Record | str]] = [[p if isinstance(p, str) else record_of(p) for p in unit] for unit in units]
     made += [list(records)] if records else []
     claim = Claim({"recipe": CONTENT, "inputs": {"a": "b"}, "models": {}}, tuple(map(len, made)))
     write_claim(store, claim)
     names = ("_text", "_json") if pack else ("caption", "json")
-    members = (Member("image", extension_from="format"), Member(names[0], "txt"), Member(names[1], "json"))
-    seen = [record_of(MEADOW), *(row for unit in made for row in unit if row)]
+    layout = Layout((Member("image", extension_from="format"), Member(names[0], "txt"), Member(names[1], "json")))
+    seen = [record_of(MEADOW), *(row for unit in made for row in unit if isinstance(row, dict))]
     columns = {name: value for row in seen for name, value in row.items()}
     schema = pa.schema([(name, _kind(value)) for name, value in columns.items() if name != "key"])
     for number, unit in enumerate(made):
-        keys = [row["key"] if row else f"lost{number}-{i}" for i, row in enumerate(unit)]
-        source = pa.Table.from_pylist([row or {} for row in unit], schema).append_column("key", pa.array(keys))
-        table = rows.begin(source, number)
-        for name, value in zip(rows.VERDICT.names, ("rejected", "select_boxes", "no_box", ""), strict=True):
-            values = pa.array([None if row else value for row in unit], pa.string())
-            table = table.set_column(table.schema.get_field_index(name), name, values)
-        packed = run_pack(table, pack) if pack else None
-        commit_unit(store, number, len(unit), table, Layout(members), {}, packed)
+        table = rows.begin(_source(unit, number, schema), number)
+        for name, value in (("_outcome", "rejected"), ("_step", "some_step"), ("_reason", None), ("_detail", "")):
+            values = [(value or row) if isinstance(row, str) else None for row in unit]
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, name, pa.array(values, pa.string()))
+        commit_unit(store, number, len(unit), table, layout, {}, run_pack(table, pack) if pack else None)
     finish(store, claim, read_markers(store), RECIPE, {"seconds": 1.0}, {"inputs": sum(map(len, made))})
     return store
+
+
+def _source(unit: Sequence[Record | str], number: int, schema: pa.Schema) -> pa.Table:
+    keys = [row["key"] if isinstance(row, dict) else f"lost{number}-{i}" for i, row in enumerate(unit)]
+    table = pa.Table.from_pylist([row if isinstance(row, dict) else {} for row in unit], schema)
+    return table.append_column("key", pa.array(keys))
 
 
 def _kind(value: Any) -> pa.DataType:

@@ -15,7 +15,7 @@ from builders.grounding.words import known_categories, load_words
 from builders.shards.dataset import MANIFEST, read_manifest
 from schemas.errors import UserError
 from tests.builders.conftest import BuildDataset
-from tests.builders.grit_dataset import DOG, MEADOW, TWO, Pair, grit_dataset
+from tests.builders.grit_dataset import DOG, MEADOW, NO_BOX, TWO, Pair, grit_dataset
 
 DOGS = Pair("d", "2 dogs", (("2 dogs", "2 dogs", [DOG]),))
 COUNTED = {
@@ -30,11 +30,11 @@ COUNTED = {
 
 
 def test_spans_boxes_words_and_heads_are_counted_from_the_index(tmp_path: Path) -> None:
-    assert grit_statistics(grit_dataset(tmp_path / "d", [MEADOW, None], [TWO, DOGS])) == COUNTED
+    assert grit_statistics(grit_dataset(tmp_path / "d", [MEADOW, NO_BOX, "no_chunk"], [TWO, DOGS])) == COUNTED
 
 
 def test_they_are_counted_before_there_is_a_manifest(tmp_path: Path) -> None:
-    store = grit_dataset(tmp_path / "d", [MEADOW, None], [TWO, DOGS])
+    store = grit_dataset(tmp_path / "d", [MEADOW, NO_BOX], [TWO, DOGS])
     store.delete(MANIFEST)
     assert grit_statistics(store) == COUNTED
 
@@ -42,13 +42,13 @@ def test_they_are_counted_before_there_is_a_manifest(tmp_path: Path) -> None:
 def test_task_samples_count_for_nothing(tmp_path: Path) -> None:
     names = Names(load_words(known_categories()), known_categories())
     pack = TaskSamples(names, {"qwen_caption": 1.0, "kosmos2_caption": 1.0}, 2, "transformers", 0)
-    store = grit_dataset(tmp_path / "d", [MEADOW, None], [TWO, DOGS], pack=pack)
+    store = grit_dataset(tmp_path / "d", [MEADOW, NO_BOX], [TWO, DOGS], pack=pack)
     assert read_manifest(store)["samples"] == 9
     assert grit_statistics(store) == COUNTED
 
 
 def test_a_dataset_that_kept_nothing_has_no_mean(tmp_path: Path) -> None:
-    told = grit_statistics(grit_dataset(tmp_path / "d", [None, None]))
+    told = grit_statistics(grit_dataset(tmp_path / "d", [NO_BOX, NO_BOX]))
     assert told == {
         "images": 0,
         "spans": 0,

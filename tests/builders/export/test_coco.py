@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from builders.export.coco import export, pixels
 from builders.grounding.boxes import clip, from_pixels
-from tests.builders.grit_dataset import DOG, FIELD, MEADOW, TWO, Pair, grit_dataset, told
+from tests.builders.grit_dataset import DOG, FIELD, MEADOW, NO_BOX, TWO, Pair, grit_dataset, told
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Coco:
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Coco:
-    assert export(grit_dataset(tmp_path / "made", [MEADOW], [None, TWO]), tmp_path / "out") == 2
+    assert export(grit_dataset(tmp_path / "made", [MEADOW], [NO_BOX, TWO]), tmp_path / "out") == 2
     return Coco(told(tmp_path / "out/coco.json"))
 
 
@@ -86,7 +86,7 @@ def test_captions_of_one_photo_share_its_file_and_others_do_not(tmp_path: Path) 
 
 
 def test_a_dataset_that_kept_nothing_is_still_coco(tmp_path: Path) -> None:
-    assert export(grit_dataset(tmp_path / "made", [None]), tmp_path / "out") == 0
+    assert export(grit_dataset(tmp_path / "made", [NO_BOX]), tmp_path / "out") == 0
     assert Coco(told(tmp_path / "out/coco.json")).data["annotations"] == []
 
 

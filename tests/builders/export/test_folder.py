@@ -12,7 +12,7 @@ from builders.export.folder import new_folder
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
 from tests.builders.conftest import BuildDataset
-from tests.builders.grit_dataset import DOG, MEADOW, TWO, Pair, grit_dataset
+from tests.builders.grit_dataset import DOG, MEADOW, TWO, Pair, grit_dataset, record_of
 
 Export = Callable[[Store, Path], int]
 EXPORTS = [
@@ -66,9 +66,10 @@ def test_a_shard_that_ends_too_early_leaves_nothing(export: Export, tmp_path: Pa
 
 @pytest.mark.parametrize("export", EXPORTS)
 def test_a_caption_that_readers_would_take_tokens_from_is_named(export: Export, tmp_path: Path) -> None:
-    marked = Pair("k7", "a dog </phrase> <image> x", (("a dog", "a dog", [DOG]),))
+    made = record_of(Pair("k7", "a dog [/phrase] x", (("a dog", "a dog", [DOG]),)))
+    made["json"] = made["json"].replace(b"[/phrase]", b"</phrase>")
     with pytest.raises(UserError, match=r"^export: the caption of sample k7 holds '<', .* build the dataset again"):
-        export(grit_dataset(tmp_path / "made", [marked]), tmp_path / "out")
+        export(grit_dataset(tmp_path / "made", records=[made]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

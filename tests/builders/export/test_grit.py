@@ -12,7 +12,7 @@ import pytest
 
 from builders.export import grit
 from builders.export.grit import RECORD, export
-from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, TWO, Pair, grit_dataset
+from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, NO_BOX, TWO, Pair, grit_dataset
 
 
 def test_a_record_has_the_released_columns_and_types(tmp_path: Path) -> None:
@@ -94,6 +94,6 @@ def test_many_records_are_written_in_groups_and_files_and_in_order(
 
 
 def test_a_dataset_that_kept_nothing_is_a_file_without_rows(tmp_path: Path) -> None:
-    assert export(grit_dataset(tmp_path / "made", [None, None]), tmp_path / "out") == 0
+    assert export(grit_dataset(tmp_path / "made", [NO_BOX, NO_BOX]), tmp_path / "out") == 0
     assert pq.read_table(tmp_path / "out/grit_00000.parquet").schema == RECORD
     assert pa.types.is_int64(RECORD.field("id").type)

@@ -9,7 +9,7 @@ from types import ModuleType
 from builders.export.kosmos2 import export
 from builders.grounding.parse_tokens import parse
 from builders.grounding.tokens import PAPER, dequantise, quantise
-from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, TWO, grit_dataset
+from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, NO_BOX, TWO, grit_dataset
 
 
 def lines(folder: Path) -> list[dict[str, str]]:
@@ -17,7 +17,7 @@ def lines(folder: Path) -> list[dict[str, str]]:
 
 
 def test_a_line_is_a_sample_in_the_released_tokens(tmp_path: Path) -> None:
-    assert export(grit_dataset(tmp_path / "made", [MEADOW], [None, TWO]), tmp_path / "out") == 2
+    assert export(grit_dataset(tmp_path / "made", [MEADOW], [NO_BOX, TWO]), tmp_path / "out") == 2
 
     assert lines(tmp_path / "out")[0] == {
         "key": "k1",

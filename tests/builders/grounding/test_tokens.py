@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from builders.grounding.boxes import Box, clip
 from builders.grounding.caption import CheckCaption
-from builders.grounding.tokens import PAPER, RELEASED, LowerRight, P, Phrase, dequantise, quantise, render
+from builders.grounding.tokens import PAPER, RELEASED, LowerRight, P, Phrase, Style, dequantise, quantise, render
 
 CELL = st.integers(0, P - 1)
 CONVENTIONS = st.sampled_from(["transformers", "unilm"])
@@ -169,6 +169,12 @@ def test_the_convention_reaches_the_text() -> None:
     phrase = [Phrase(0, 1, ((0.25, 0.25, 0.5, 0.5),))]
     assert "<loc_264><loc_495>" in render("x", phrase, PAPER, "transformers")
     assert "<loc_264><loc_528>" in render("x", phrase, PAPER, "unilm")
+
+
+@pytest.mark.parametrize("style", [RELEASED, PAPER], ids=["released", "paper"])
+def test_a_caption_with_what_readers_take_for_a_token_is_refused(style: Style) -> None:
+    with pytest.raises(ValueError, match="'<' at character 6: readers would take it for a token"):
+        render("a dog <3", [DOG], style, "transformers")
 
 
 def test_phrases_that_overlap_are_refused() -> None:

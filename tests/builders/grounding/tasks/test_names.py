@@ -49,7 +49,13 @@ def test_what_any_words_of_a_caption_could_mean_is_never_absent(names: Names, ca
 
 @pytest.mark.parametrize(
     ("caption", "thing"),
-    [("animals graze", "cow"), ("in the kitchen", "oven"), ("lunch", "fork"), ("at the beach", "boat")],
+    [
+        ("animals graze", "cow"),
+        ("in the kitchen", "oven"),
+        ("lunch", "fork"),
+        ("two FARMS", "cow"),
+        ("at the beach", "boat"),
+    ],
 )
 def test_what_is_usual_in_a_scene_is_never_absent(names: Names, caption: str, thing: str) -> None:
     assert thing in names.of([caption], [], []).never_absent

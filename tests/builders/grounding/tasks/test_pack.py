@@ -19,7 +19,7 @@ from builders.grounding.words import known_categories, load_words
 from builders.shards.verify import verify
 from builders.step import Packed
 from schemas.tasks import TaskWeights
-from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, Pair, grit_dataset, record_of
+from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, NO_BOX, Pair, grit_dataset, record_of
 
 NAMES = Names(load_words(known_categories()), known_categories())
 WEIGHTS = TaskWeights().model_dump()
@@ -126,7 +126,7 @@ def test_a_task_does_not_depend_on_what_is_drawn_beside_it() -> None:
 @pytest.fixture
 def built(tmp_path: Path) -> Any:
     pack = TaskSamples(NAMES, WEIGHTS, ALL, "transformers", 0)
-    return grit_dataset(tmp_path / "made", PAIRS[:2], [None, CAT], pack=pack)
+    return grit_dataset(tmp_path / "made", PAIRS[:2], [NO_BOX, CAT], pack=pack)
 
 
 def test_in_shards_tasks_stand_beside_their_caption_with_its_image(built: Any, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_of_several_things_those_that_are_there_are_named_and_one_at_least_is_no
         assert "bed" not in asked
         assert len(there) < len(asked)
         assert task.target == f" {', '.join(there) or 'none'}"
+    assert len(drawn(which_task, HERE)) > 190
     assert {task.target for task in drawn(which_task, HERE)} >= {" none", " dog", " cat", " dog, cat"}
 
 
