@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import dropwhile, takewhile
 
-from builders.grounding.words import plurals, vocabulary
+from builders.grounding.words import group_nouns, plurals, vocabulary
 
 _AS_THEY_ARE = frozenset(
     "gas lens canvas atlas christmas news chess clothes pajamas pyjamas overalls thanks swiss texas las vegas".split()
@@ -22,13 +23,32 @@ _IN_IE = frozenset(
 )
 _IN_OE = frozenset("shoe toe canoe hoe foe doe oboe tiptoe horseshoe snowshoe mistletoe".split())
 _IN_CHE = frozenset("ache cache headache toothache moustache mustache quiche niche avalanche axe".split())
+_MEMBERS = 4
+"""Words after "a group of" among which its noun is looked for."""
 _ENDS_AS_SINGULARS_DO = ("ss", "us", "is", "'s", "’s")
 
 
-def head_noun(chunk: str) -> str:
-    """The last word of a noun chunk, lower-cased, in the singular; of "a t-shirt" the part after the hyphen."""
-    words = re.findall(r"[^\W_]+(?:['’][^\W_]+)*", chunk.lower())
-    return singular(words[-1]) if words else chunk.strip().lower()
+def head_noun(chunk: str, after: str = "") -> str:
+    """The last word of a noun chunk, lower-cased, in the singular; of "a t-shirt" the part after the hyphen.
+
+    `after`: what its expression says after it. "a group" with " of young people on skis" after it is a person: the
+    first noun that is known there, or the last of several that follow each other ("of orange kites").
+    """
+    words = _words(chunk)
+    head = singular(words[-1]) if words else chunk.strip().lower()
+    if head not in group_nouns() or not (members := re.match(r"\s+of\b(.*)", after, re.DOTALL)):
+        return head
+    behind = map(singular, _words(members[1])[:_MEMBERS])
+    known = takewhile(_is_thing, dropwhile(lambda word: not _is_thing(word), behind))
+    return [head, *known][-1]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+
+
+def _is_thing(word: str) -> bool:
+    return word in _known() and word not in group_nouns()
 
 
 @cache

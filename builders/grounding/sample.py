@@ -73,7 +73,8 @@ class GritSample:
             "grounded_caption_paper": render(caption, grounded, PAPER, self.lower_right),
         }
         distinct = {(e[0], e[1]) for e in expressions}
-        heads = {(e[0], e[1]): head_noun(caption[c[0] : c[1]]) for c, e in zip(chunks, expressions, strict=True)}
+        pairs = zip(chunks, expressions, strict=True)
+        heads = {(e[0], e[1]): head_noun(caption[c[0] : c[1]], caption[c[1] : e[1]]) for c, e in pairs}
         return {
             "json": json.dumps(sample, ensure_ascii=False).encode(),
             "n_phrases": len(phrases),

@@ -77,10 +77,17 @@ def known_categories() -> list[str]:
     return list(_table()["categories"])
 
 
+@cache
+def group_nouns() -> frozenset[str]:
+    """The nouns, in the singular, that stand for several of what follows "of": group, pair, herd."""
+    return frozenset(map(_plain, _table()["groups"]))
+
+
 def vocabulary() -> list[str]:
     """Every noun that words.yaml knows, in the singular: category names, their words, groups, irregular ones."""
     table = _table()
-    named = (word for name, entry in table["categories"].items() for word in (name, *entry["words"]))
+    entries = table["categories"].items()
+    named = (word for name, entry in entries for word in (name, *entry["words"], *entry.get("collective", ())))
     irregular = (word.removeprefix("-") for word in table["irregular_plurals"])
     return list(dict.fromkeys(map(_plain, (*named, *table["groups"], *irregular))))
 

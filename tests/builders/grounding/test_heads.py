@@ -30,6 +30,25 @@ def test_the_head_is_the_last_word_in_the_singular(chunk: str, head: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("chunk", "after", "head"),
+    [
+        ("A group", " of young people on skis", "person"),
+        ("two pairs", " of scissors", "scissors"),
+        ("a bunch", " of orange kites flying", "kite"),
+        ("a herd", " of", "herd"),
+        ("A pile", " of luggage", "luggage"),
+        ("a number", " of quaint hovels", "number"),
+        ("a couple", " with a dog", "couple"),
+        ("a couple", " often seen with a dog", "couple"),
+        ("a row", " of rows of cars", "car"),
+        ("a dog", " of people", "dog"),
+    ],
+)
+def test_of_a_group_the_noun_after_of_is_the_head_where_it_is_known(chunk: str, after: str, head: str) -> None:
+    assert head_noun(chunk, after) == head
+
+
+@pytest.mark.parametrize(
     ("plural", "one"),
     [
         *(("buses", "bus"), ("benches", "bench"), ("leaves", "leaf"), ("gloves", "glove"), ("tomatoes", "tomato")),
