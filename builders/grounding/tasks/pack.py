@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from builders.dice import Dice
+from builders.grounding.heads import head_noun
 from builders.grounding.record import most_chunks, phrases_of
 from builders.grounding.tasks import kosmos2, pali, qwen_vl
 from builders.grounding.tasks.names import Named, Names
@@ -69,7 +70,7 @@ class TaskSamples:
         return [
             self.names.of(
                 captions[self._photo(record)],
-                [record["caption"][chunk[0] : chunk[1]] for chunk in item["noun_chunks"]],
+                _things(item),
                 [box["category"] for box in record["_gold"]] if self.gold else [],
             )
             for record, item in zip(records, told, strict=True)
@@ -124,6 +125,16 @@ class TaskSamples:
         }
         text = json.dumps(told, ensure_ascii=False).encode()
         return {"task": task.name, "n_tasks": 0, "_text": task.prompt + task.target, "_json": text}
+
+
+def _things(told: Mapping[str, Any]) -> list[str]:
+    """The boxed noun chunks; in place of "a group", the noun of "a group of dogs"."""
+    caption, found = told["caption"], []
+    for chunk, expression in zip(told["noun_chunks"], told["ref_exps"], strict=True):
+        words = caption[chunk[0] : chunk[1]]
+        head = head_noun(words, caption[chunk[1] : expression[1]])
+        found.append(words if head == head_noun(words) else head)
+    return found
 
 
 def _suffix(number: int) -> str:

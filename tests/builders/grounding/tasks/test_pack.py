@@ -103,6 +103,20 @@ def test_annotated_boxes_are_shown_and_never_absent() -> None:
     assert " no" not in {one["target"] for one in found}
 
 
+@pytest.mark.parametrize(
+    ("chunk", "expression", "listed"),
+    [
+        ("a group", "a group of dogs", " dog"),
+        ("a hot dog", "a hot dog on a bun", " hot dog"),
+        ("two men", "two men", " person"),
+        ("a couple", "a couple at a table", " person"),
+    ],
+)
+def test_a_boxed_chunk_shows_what_it_names_and_a_group_its_members(chunk: str, expression: str, listed: str) -> None:
+    pair = Pair("k", expression, ((chunk, expression, [DOG]),))
+    assert [one["target"] for one in of(packed((pair,), weights={"pali_listing": 1.0}), 0)] == [listed]
+
+
 def test_tasks_are_drawn_by_weight_and_seed_and_key() -> None:
     weights = {**dict.fromkeys(WEIGHTS, 0.0), "qwen_caption": 3.0, "kosmos2_caption": 1.0}
     pairs = tuple(Pair(f"k{i}", "a dog", (("a dog", "a dog", [DOG]),)) for i in range(200))
