@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from builders.grounding.boxes import Detection, area, from_pixels, upright
-from builders.grounding.detect import Query
+from builders.grounding.detect import Found, Query
 from builders.grounding.words import Match, WordTable, load_words
 from builders.step import Record, Rejected, Result, Services
 from schemas.errors import UserError
@@ -70,6 +70,7 @@ class AnnotatedBoxes:
     categories: Sequence[str]
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reads: ClassVar = ("_gold",)
+    adds: ClassVar[Mapping[str, pa.DataType]] = {}
     _words: WordTable | None = field(default=None, repr=False)
 
     def setup(self, services: Services) -> None:
@@ -82,8 +83,8 @@ class AnnotatedBoxes:
         except ValueError as error:
             raise UserError(f"detector.synonyms: {error}") from None
 
-    def detect(self, queries: Sequence[Query]) -> list[list[Detection]]:
-        return [self._claim(query.record["_chunks"], query.record["_gold"]) for query in queries]
+    def detect(self, queries: Sequence[Query]) -> list[Found]:
+        return [Found(self._claim(query.record["_chunks"], query.record["_gold"])) for query in queries]
 
     def _claim(self, chunks: Sequence[Mapping[str, Any]], gold: Sequence[Mapping[str, Any]]) -> list[Detection]:
         claimed: set[int] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -32,6 +32,14 @@ class Query:
     record: Record
 
 
+@dataclass(frozen=True)
+class Found:
+    """The boxes for a query. `known`: the detector's own columns, those that it `adds`."""
+
+    detections: Sequence[Detection]
+    known: Record = field(default_factory=dict)
+
+
 class Detector(Protocol):
     """Finds boxes for spans. Scores in 0..1; several boxes a span, or none."""
 
@@ -39,11 +47,15 @@ class Detector(Protocol):
     def reads(self) -> Sequence[str]:
         """Columns of a record that it looks at, beside caption and spans."""
 
+    @property
+    def adds(self) -> Mapping[str, pa.DataType]:
+        """Columns that it adds beside the boxes: counts of its own, say."""
+
     def setup(self, services: Services) -> None:
         """Loads the model, once in each worker."""
 
-    def detect(self, queries: Sequence[Query]) -> Sequence[Sequence[Detection]]:
-        """The detections of each query, in order."""
+    def detect(self, queries: Sequence[Query]) -> Sequence[Found | Rejected]:
+        """What is found for each query, in order, or why it cannot be looked at (Failed: not this time)."""
 
 
 @dataclass
@@ -53,10 +65,11 @@ class Detect:
     detector: Detector
     name: ClassVar = "detect"
     reads: tuple[str, ...] = field(init=False)
-    adds: ClassVar = {"_detections": pa.list_(DETECTION)}
+    adds: Mapping[str, pa.DataType] = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = tuple(dict.fromkeys(("caption", "_chunks", *self.detector.reads)))
+        self.adds = {"_detections": pa.list_(DETECTION), **self.detector.adds}
 
     def setup(self, services: Services) -> None:
         self.detector.setup(services)
@@ -66,7 +79,7 @@ class Detect:
             Query(r.get("image"), r["caption"], [(chunk["start"], chunk["end"]) for chunk in r["_chunks"]], r)
             for r in records
         ]
-        return [{"_detections": [_pack(d) for d in found]} for found in self.detector.detect(queries)]
+        return [_columns(found) for found in self.detector.detect(queries)]
 
 
 @dataclass
@@ -93,6 +106,12 @@ class SelectBoxes:
         if not kept:
             return Rejected("no_box", f"{len(found)} boxes found, none over {self.min_score}", counts)
         return {"_boxes_kept": [_pack(d) for d in kept], **counts}
+
+
+def _columns(found: Found | Rejected) -> Result:
+    return (
+        found if isinstance(found, Rejected) else {"_detections": [_pack(d) for d in found.detections], **found.known}
+    )
 
 
 def _pack(detection: Detection) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def boxed(*names: str) -> list[dict[str, Any]]:
 def claim(detector: AnnotatedBoxes, chunks: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """(chunk, instance) of every claim."""
     query = Query(None, "", [], {"_chunks": chunks, "_gold": found})
-    (detections,) = detector.detect([query])
+    (answer,) = detector.detect([query])
+    detections = answer.detections
     assert all(d.score == 1.0 for d in detections)
     return [(d.span, d.instance) for d in detections if d.instance is not None]
 
@@ -187,7 +188,7 @@ def test_what_nobody_annotated_gets_nothing(detector: AnnotatedBoxes) -> None:
 def test_several_queries_are_answered_in_order_and_know_nothing_of_each_other(detector: AnnotatedBoxes) -> None:
     query = Query(None, "", [], {"_chunks": [chunk("a dog")], "_gold": boxed("dog")})
     nothing = Query(None, "", [], {"_chunks": [chunk("a dog")], "_gold": []})
-    assert [len(found) for found in detector.detect([query, nothing, query])] == [1, 0, 1]
+    assert [len(found.detections) for found in detector.detect([query, nothing, query])] == [1, 0, 1]
 
 
 def test_a_users_synonym_is_heard_and_one_for_a_category_that_is_not_there_is_refused(services: Services) -> None:

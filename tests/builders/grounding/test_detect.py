@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.grounding.boxes import Detection
-from builders.grounding.detect import DETECTION, Detect, Query, SelectBoxes
+from builders.grounding.detect import DETECTION, Detect, Found, Query, SelectBoxes
 from builders.step import Rejected, Services
 
 BOX = (0.1, 0.2, 0.3, 0.4)
@@ -22,15 +22,21 @@ class EverywhereDetector:
     """A detector of another kind: it looks at the photo, finds everything in one place, and knows no instances."""
 
     reads: Sequence[str] = ("image",)
+    adds: Mapping[str, pa.DataType] = field(default_factory=lambda: {"looked": pa.int32()})
     asked: list[Query] = field(default_factory=list)
     ready: bool = False
 
     def setup(self, services: Services) -> None:
         self.ready = True
 
-    def detect(self, queries: Sequence[Query]) -> list[list[Detection]]:
+    def detect(self, queries: Sequence[Query]) -> list[Found | Rejected]:
         self.asked += queries
-        return [[Detection(i, BOX, 0.123456789) for i in range(len(query.spans))] for query in queries]
+        return [
+            Found([Detection(i, BOX, 0.123456789) for i in range(len(query.spans))], {"looked": 1})
+            if query.image
+            else Rejected("not_an_image")
+            for query in queries
+        ]
 
 
 def record(*spans: tuple[int, int], **columns: Any) -> dict[str, Any]:
@@ -58,13 +64,21 @@ def test_a_detector_is_asked_for_the_chunks_of_each_caption_with_the_columns_tha
 
 
 def test_detections_come_back_in_order_with_rounded_scores_and_fit_their_arrow_type() -> None:
-    first, second = Detect(EverywhereDetector())([record((0, 5), (7, 12), image=b""), record(image=b"")])
+    first, second = Detect(EverywhereDetector())([record((0, 5), (7, 12), image=b"x"), record(image=b"x")])
     assert isinstance(first, dict) and isinstance(second, dict)
     assert first["_detections"] == [packed(0, 0.123457), packed(1, 0.123457)]
     assert second["_detections"] == []
     assert pa.array(first["_detections"], DETECTION).to_pylist() == [
         {field.name: row[field.name] for field in DETECTION} for row in first["_detections"]
     ]
+
+
+def test_a_detectors_own_columns_stand_beside_the_boxes_and_what_it_refuses_is_refused() -> None:
+    step = Detect(EverywhereDetector())
+    assert list(step.adds) == ["_detections", "looked"]
+    looked, refused = step([record((0, 5), image=b"x"), record((0, 5), image=b"")])
+    assert isinstance(looked, dict) and looked.keys() == step.adds.keys() and looked["looked"] == 1
+    assert refused == Rejected("not_an_image")
 
 
 # ---- keeping ---------------------------------------------------------------------------------------------------------
