@@ -167,7 +167,7 @@ def _of_completion(known: Sent, body: bytes, tell: Tell) -> Sent:
 def _of_error(known: Sent, status: int, body: bytes, tell: Tell, part: str) -> Sent:
     codes, message = _error(_parsed(body))
     detail = f"{status}: {message}"
-    after = _after(known.headers)
+    after = seconds_to_wait(known.headers)
     if status >= 500 or status in _BUSY:
         return replace(known, outcome="server_error", detail=tell(detail), after=after)
     mend = next((_FOR_ALL[code] for code in codes if code in _FOR_ALL), None)
@@ -253,7 +253,7 @@ def _sound(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _after(headers: Mapping[str, str]) -> float | None:
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait: retry-after-ms, or Retry-After in seconds or as a date (RFC 9110, 10.2.3).
 
     A wish of more than 300 s is cut.

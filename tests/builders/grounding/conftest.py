@@ -1,12 +1,17 @@
-"""Captions parsed by hand, so that the rules are tested without a model."""
+"""Captions parsed by hand, so that the rules are tested without a model; detectors with random weights; photos."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import spacy
 from spacy.tokens import Doc
+
+from tests.tiny_detectors import save_detector
 
 Parsed = Callable[[str], Doc]
 
@@ -36,3 +41,17 @@ def parsed() -> Parsed:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny detector of random weights, by its `model_type`; saved when it is first asked for."""
+    return cache(lambda kind: save_detector(kind, tmp_path_factory.mktemp(kind)))
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[bytes]:
+    """Real photos, small ones of scikit-image's, as it ships them: PNG and JPEG, colour and grey, lying and square."""
+    folder = Path(str(files("skimage") / "data"))
+    names = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "camera.png")
+    return [(folder / name).read_bytes() for name in names]

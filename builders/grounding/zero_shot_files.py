@@ -1,0 +1,170 @@
+"""Which of transformers' zero-shot detectors a recipe means, and where its files lie; found before a build starts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from builders.filters.clip_files import first_line
+from schemas.errors import UserError
+
+_CONFIG = "config.json"
+_PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
+_TOKENIZER = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+_CONFIG_MAX = 1_000_000
+_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """What a photo is resized to: height and width, or both sides such that the shorter has `shortest` pixels, but the
+    longer at most `longest`."""
+
+    height: int = 0
+    width: int = 0
+    shortest: int = 0
+    longest: int = 0
+
+    @property
+    def fixed(self) -> bool:
+        return self.height > 0
+
+    @property
+    def largest(self) -> int:
+        """Pixels of the longest side that a photo can get."""
+        return max(self.height, self.width, self.longest)
+
+    def __str__(self) -> str:
+        return f"{self.width} x {self.height}" if self.fixed else f"{self.shortest}..{self.longest}"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture. `threshold`: boxes must score more, unless the recipe says otherwise.
+
+    `phrases`: it reads the whole caption and scores its tokens; otherwise each chunk is a query.
+    """
+
+    name: str
+    threshold: float
+    phrases: bool
+    size: InputSize
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "grounding-dino": Family("Grounding DINO", 0.25, True, InputSize(shortest=800, longest=1333)),
+        "mm-grounding-dino": Family("MM-Grounding-DINO", 0.25, True, InputSize(shortest=800, longest=1333)),
+        "owlv2": Family("OWLv2", 0.1, False, InputSize(960, 960)),
+        "owlvit": Family("OWL-ViT", 0.1, False, InputSize(768, 768)),
+        "omdet-turbo": Family("OmDet-Turbo", 0.3, False, InputSize(640, 640)),
+    }
+)
+"""By `model_type`. Thresholds are the defaults of `post_process_grounded_object_detection` of each processor in
+transformers 5.23, sizes those of its image processor where a folder's own file gives none."""
+
+
+@dataclass(frozen=True)
+class DetectorFiles:
+    """A model on this machine. `decisive`: the files that identify it; `where`: what the recipe calls it."""
+
+    model: str
+    kind: str
+    folder: Path
+    size: InputSize
+    decisive: tuple[Path, ...]
+    where: str = "detector"
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.kind]
+
+
+def find_detector(model: str, where: str = "detector") -> DetectorFiles:
+    """Finds, and fetches where need be, a model in transformers' layout: a folder, or `owner/name` on the hub.
+
+    Raises UserError, one line that begins with the field (`where`.model), where it is not there, not whole, or no
+    zero-shot detector that we know.
+    """
+    folder = _folder(model, where)
+    kind = str(_read(folder / _CONFIG, where).get("model_type"))
+    if kind not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise UserError(f"{where}.model: {folder} is a {kind!r} model, no zero-shot detector; give one of {known}")
+    preprocessors = [folder / name for name in _PREPROCESSORS if (folder / name).is_file()]
+    if not preprocessors:
+        raise UserError(f"{where}.model: {folder} lacks {_PREPROCESSORS[0]}, which says how photos are resized; add it")
+    told = _read(preprocessors[0], where)
+    size = _size(told.get("image_processor", told), FAMILIES[kind].size, f"{where}.model: {preprocessors[0]}")
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise UserError(f"{where}.model: {folder} holds no tokenizer; it needs tokenizer.json")
+    tokenizer = [folder / name for name in _TOKENIZER if (folder / name).is_file()]
+    weights = next((found for each in _WEIGHTS if (found := sorted(folder.glob(each)))), [])
+    if not weights:
+        raise UserError(f"{where}.model: {folder} holds no weights; it needs model.safetensors")
+    decisive = (folder / _CONFIG, preprocessors[0], *tokenizer, *weights)
+    return DetectorFiles(model, kind, folder, size, decisive, where)
+
+
+def _size(told: Any, default: InputSize, file: str) -> InputSize:
+    """The size that an image processor's file gives, in any of the spellings of transformers' versions."""
+    size = told.get("size") if isinstance(told, dict) else None
+    try:
+        if size is None:
+            return default
+        if isinstance(size, int):
+            found = InputSize(size, size) if default.fixed else _edges(size, told.get("max_size", default.longest))
+        elif isinstance(size, list):
+            found = InputSize(int(size[0]), int(size[1]))
+        elif "height" in size:
+            found = InputSize(int(size["height"]), int(size["width"]))
+        else:
+            found = _edges(size["shortest_edge"], size["longest_edge"])
+        if not 0 < found.largest <= 10_000 or min(found.height, found.width, found.shortest) < 0:
+            raise ValueError(f"{found} pixels")
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{file} gives no size of photos that can be used: {first_line(error)}") from None
+    return found
+
+
+def _edges(shortest: Any, longest: Any) -> InputSize:
+    return InputSize(shortest=int(shortest), longest=int(longest))
+
+
+def _folder(model: str, where: str) -> Path:
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB.fullmatch(model):
+        raise UserError(f"{where}.model: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
+    from huggingface_hub import snapshot_download
+
+    try:
+        for weights in _WEIGHTS:
+            wanted = [_CONFIG, *_PREPROCESSORS, *_TOKENIZER, weights, f"{weights}.index.json"]
+            folder = Path(snapshot_download(model, allow_patterns=wanted))
+            if any(folder.glob(weights)):
+                break
+    except Exception as error:  # the hub's client raises whatever it likes
+        raise UserError(
+            f"{where}.model: {model} could not be fetched ({first_line(error)}); "
+            "check its name and the network, or fetch it elsewhere and give a local folder"
+        ) from None
+    return folder
+
+
+def _read(path: Path, where: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _CONFIG_MAX:
+            raise ValueError(f"over {_CONFIG_MAX:,} bytes")
+        read = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{where}.model: {path} is no JSON config: {first_line(error)}") from None
+    return read if isinstance(read, dict) else {}
