@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
@@ -21,14 +21,23 @@ class GritSample:
     """Adds `json`, the sample's `key.json`, and what the index tells of it.
 
     `noun_chunks` and `ref_exps` hold `[start, end, x1, y1, x2, y2, score]` a box, as released, nested spans included.
-    `phrases` and the grounded texts leave out an expression that lies in another, as Kosmos-2's loader does.
+    `phrases` and the grounded texts leave out an expression that lies in another, as Kosmos-2's loader does
+    ("outermost"), or hold the most chunks that do not overlap, as Qwen-VL reads GrIT ("apart").
+
+    nested: False leaves out of the record, too, what `phrases` leaves out.
+    boxes, width, height: the columns that hold them.
+
     `n_phrase_boxes` and `phrase_words` count the boxes and the words of the phrases; `heads` names what they show, the
     head nouns in the singular with a space between.
     """
 
     lower_right: LowerRight
+    phrases: Literal["outermost", "apart"] = "outermost"
+    nested: bool = True
+    boxes: str = "_boxes_kept"
+    width: str = "width"
+    height: str = "height"
     name: ClassVar = "grit_sample"
-    reads: ClassVar = ("key", "caption", "caption_id", "url", "width", "height", "_chunks", "_boxes_kept")
     adds: ClassVar = {
         "json": pa.large_binary(),
         "n_phrases": pa.int32(),
@@ -39,6 +48,11 @@ class GritSample:
         "heads": pa.string(),
     }
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        size = (self.width, self.height) if self.width != self.height else (self.width,)
+        return ("key", "caption", "caption_id", "url", *size, "_chunks", self.boxes)
+
     def setup(self, services: Services) -> None:
         """Nothing to load."""
 
@@ -47,15 +61,22 @@ class GritSample:
 
     def _sample(self, record: Record) -> Result:
         caption = record["caption"]
-        boxed = sorted(record["_boxes_kept"], key=lambda d: d["span"])
+        boxed = sorted(record[self.boxes], key=lambda d: d["span"])
         chunks, expressions = [], []
         for found in boxed:
             chunk = record["_chunks"][found["span"]]
             box = [found["x1"], found["y1"], found["x2"], found["y2"], found["score"]]
             chunks.append([chunk["start"], chunk["end"], *box])
             expressions.append([chunk["expression_start"], chunk["expression_end"], *box])
-        phrases, crossing = outermost([(e[0], e[1]) for e in expressions])
-        grounded = [Phrase(*span, tuple(_boxes(expressions, span))) for span in phrases]
+        marked = expressions if self.phrases == "outermost" else chunks
+        distinct = {(m[0], m[1]) for m in marked}
+        phrases, crossing = outermost(list(distinct)) if self.phrases == "outermost" else (apart(list(distinct)), 0)
+        pairs = zip(chunks, marked, strict=True)
+        heads = {(m[0], m[1]): head_noun(caption[c[0] : c[1]], caption[c[1] : m[1]]) for c, m in pairs}
+        if not self.nested:
+            inside = [i for i, m in enumerate(marked) if (m[0], m[1]) in phrases]
+            chunks, expressions = [chunks[i] for i in inside], [expressions[i] for i in inside]
+        grounded = [Phrase(*span, tuple(_boxes(marked, span))) for span in phrases]
         number = record["caption_id"]
         sample = {
             "key": record["key"],
@@ -64,17 +85,14 @@ class GritSample:
             "id": int(number) if number.isdecimal() and str(int(number)) == number else number,
             "url": record["url"],
             "caption": caption,
-            "width": record["width"],
-            "height": record["height"],
+            "width": record[self.width],
+            "height": record[self.height],
             "noun_chunks": chunks,
             "ref_exps": expressions,
-            "phrases": [_phrase(caption, expressions, span) for span in phrases],
+            "phrases": [_phrase(caption, marked, span) for span in phrases],
             "grounded_caption": render(caption, grounded, RELEASED, self.lower_right),
             "grounded_caption_paper": render(caption, grounded, PAPER, self.lower_right),
         }
-        distinct = {(e[0], e[1]) for e in expressions}
-        pairs = zip(chunks, expressions, strict=True)
-        heads = {(e[0], e[1]): head_noun(caption[c[0] : c[1]], caption[c[1] : e[1]]) for c, e in pairs}
         return {
             "json": json.dumps(sample, ensure_ascii=False).encode(),
             "n_phrases": len(phrases),
@@ -101,11 +119,20 @@ def outermost(spans: Sequence[Offsets]) -> tuple[list[Offsets], int]:
     return kept, crossing
 
 
-def _boxes(expressions: Sequence[Sequence[Any]], span: Offsets) -> list[Box]:
-    return [(e[2], e[3], e[4], e[5]) for e in expressions if (e[0], e[1]) == span]
+def apart(spans: Sequence[Offsets]) -> list[Offsets]:
+    """The most spans that do not overlap, in order: always the one that ends next, of several the shortest."""
+    kept: list[Offsets] = []
+    for span in sorted(spans, key=lambda s: (s[1], -s[0])):
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+    return kept
 
 
-def _phrase(caption: str, expressions: Sequence[Sequence[Any]], span: Offsets) -> dict[str, Any]:
-    scores = [e[6] for e in expressions if (e[0], e[1]) == span]
-    boxes = [list(box) for box in _boxes(expressions, span)]
+def _boxes(marked: Sequence[Sequence[Any]], span: Offsets) -> list[Box]:
+    return [(m[2], m[3], m[4], m[5]) for m in marked if (m[0], m[1]) == span]
+
+
+def _phrase(caption: str, marked: Sequence[Sequence[Any]], span: Offsets) -> dict[str, Any]:
+    scores = [m[6] for m in marked if (m[0], m[1]) == span]
+    boxes = [list(box) for box in _boxes(marked, span)]
     return {"text": caption[span[0] : span[1]], "start": span[0], "end": span[1], "boxes": boxes, "scores": scores}

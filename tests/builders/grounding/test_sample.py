@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from builders.grounding.caption import CheckCaption
 from builders.grounding.chunks import NounChunks
 from builders.grounding.detect import Detect, SelectBoxes
 from builders.grounding.expressions import Offsets, uncontained
-from builders.grounding.sample import GritSample, outermost
+from builders.grounding.sample import GritSample, apart, outermost
 from builders.grounding.tokens import LowerRight, dequantise, quantise
 from builders.sources.coco import open_coco
 from builders.sources.images import ReadImage
@@ -40,11 +40,16 @@ def box(span: int, x1: float, y1: float, x2: float, y2: float, score: float = 1.
 
 
 def sample(
-    caption: str, chunks: list[Record], boxes: list[Record], lower_right: LowerRight = "transformers", **columns: Any
+    caption: str,
+    chunks: list[Record],
+    boxes: list[Record],
+    lower_right: LowerRight = "transformers",
+    step: Mapping[str, Any] | None = None,
+    **columns: Any,
 ) -> tuple[Record, Record]:
-    """(key.json, the columns for the index)"""
+    """(key.json, the columns for the index); `step`: further options of GritSample"""
     record = {"key": "k-1", "caption": caption, "caption_id": "1", "url": None, "width": 640, "height": 480}
-    (result,) = GritSample(lower_right)([{**record, **columns, "_chunks": chunks, "_boxes_kept": boxes}])
+    (result,) = GritSample(lower_right, **step or {})([{**record, **columns, "_chunks": chunks, "_boxes_kept": boxes}])
     assert isinstance(result, dict)
     return json.loads(result["json"]), {name: value for name, value in result.items() if name != "json"}
 
@@ -76,6 +81,57 @@ def test_nested_expressions_stay_in_the_record_as_released() -> None:
     found, _ = sample("a dog in a field of flowers", FIELD, [box(0, *DOG), box(1, *MEADOW, 0.9)])
     assert found["noun_chunks"] == [[0, 5, *DOG, 1.0], [9, 16, *MEADOW, 0.9]]
     assert found["ref_exps"] == [[0, 27, *DOG, 1.0], [9, 27, *MEADOW, 0.9]]
+
+
+def test_containment_at_build_leaves_nested_expressions_out_of_the_record() -> None:
+    boxes = [box(0, *DOG), box(1, *MEADOW, 0.9)]
+    found, told = sample("a dog in a field of flowers", FIELD, boxes, step={"nested": False})
+    assert found["noun_chunks"] == [[0, 5, *DOG, 1.0]]
+    assert found["ref_exps"] == [[0, 27, *DOG, 1.0]]
+    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+
+
+def test_as_qwen_vl_reads_it_the_most_chunks_that_do_not_overlap_are_marked() -> None:
+    boxes = [box(0, *DOG), box(1, *MEADOW, 0.9), box(1, *DOG, 0.8)]
+    found, told = sample("a dog in a field of flowers", FIELD, boxes, step={"phrases": "apart"})
+    assert found["phrases"] == [
+        {"text": "a dog", "start": 0, "end": 5, "boxes": [list(DOG)], "scores": [1.0]},
+        {"text": "a field", "start": 9, "end": 16, "boxes": [list(MEADOW), list(DOG)], "scores": [0.9, 0.8]},
+    ]
+    assert found["grounded_caption"].startswith("<grounding><phrase>a dog</phrase><object>")
+    assert " in<phrase> a field</phrase>" in found["grounded_caption"]
+    assert len(found["ref_exps"]) == 3
+    assert told == {"n_phrases": 2, "n_nested": 0, "n_crossing": 0}
+
+
+def test_chunks_that_overlap_are_kept_apart() -> None:
+    nested = [chunk(0, 9), chunk(0, 3), chunk(6, 9)]
+    found, told = sample("cat's dog", nested, [box(i, *DOG) for i in range(3)], step={"phrases": "apart"})
+    assert [phrase["text"] for phrase in found["phrases"]] == ["cat", "dog"]
+    assert told == {"n_phrases": 2, "n_nested": 1, "n_crossing": 0}
+    found, _ = sample("cat's dog", nested, [box(i, *DOG) for i in range(3)], step={"phrases": "apart", "nested": False})
+    assert [c[:2] for c in found["noun_chunks"]] == [[0, 3], [6, 9]]
+
+
+def test_boxes_and_size_may_stand_in_other_columns() -> None:
+    step = {"boxes": "_boxes_cropped", "width": "cropped_side", "height": "cropped_side"}
+    found, _ = sample("a dog", [chunk(0, 5)], [], step=step, _boxes_cropped=[box(0, *DOG)], cropped_side=224)
+    assert (found["width"], found["height"], found["noun_chunks"]) == (224, 224, [[0, 5, *DOG, 1.0]])
+    reads = GritSample("transformers", **step).reads
+    assert {"_boxes_cropped", "cropped_side"} <= set(reads) and len(set(reads)) == len(reads)
+    assert "_boxes_kept" not in reads and "width" not in reads
+
+
+SOME_SPANS = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)).map(lambda s: (s[0], s[0] + s[1])), max_size=8)
+
+
+@given(SOME_SPANS)
+def test_no_larger_choice_of_spans_lies_apart(spans: list[Offsets]) -> None:
+    kept = apart(spans)
+    assert set(kept) <= set(spans) and all(a[1] <= b[0] for a, b in pairwise(kept))
+    for size in range(len(kept) + 1, len(set(spans)) + 1):
+        for chosen in combinations(sorted(set(spans)), size):
+            assert any(a[1] > b[0] for a, b in pairwise(chosen))
 
 
 def test_only_spans_with_boxes_contain_others() -> None:

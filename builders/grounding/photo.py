@@ -1,0 +1,106 @@
+"""What GrIT's readers did to photos: small ones left out, and a square cut from the middle that the boxes follow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from PIL import Image
+
+from builders.grounding.boxes import Box, area, clip
+from builders.grounding.detect import DETECTION
+from builders.sources.images import decoded
+from builders.step import Record, Rejected, Result, Services
+
+
+@dataclass
+class MinSide:
+    """Rejects a photo whose smaller side has fewer than `pixels`; adds nothing."""
+
+    pixels: int = 200
+    name: ClassVar = "min_side"
+    reads: ClassVar = ("width", "height")
+    adds: ClassVar[Mapping[str, pa.DataType]] = {}
+
+    def setup(self, services: Services) -> None:
+        """Nothing to load."""
+
+    def __call__(self, records: list[Record]) -> list[Result]:
+        return [self._check(record) for record in records]
+
+    def _check(self, record: Record) -> Result:
+        side = min(record["width"], record["height"])
+        return {} if side >= self.pixels else Rejected("too_small", f"the smaller side has {side} pixels")
+
+
+@dataclass
+class CentreCrop:
+    """Adds `cropped`, the largest square in the middle of the photo, and the boxes on it.
+
+    A box of which less than `least` of its area is left is dropped and counted; a pair with none left is rejected. A
+    square photo keeps its bytes; others are encoded again, JPEG with quality 95, the rest as PNG.
+    """
+
+    least: float = 0.2
+    name: ClassVar = "centre_crop"
+    reads: ClassVar = ("image", "format", "width", "height", "_boxes_kept")
+    adds: ClassVar = {
+        "cropped": pa.large_binary(),
+        "cropped_format": pa.string(),
+        "cropped_side": pa.int32(),
+        "_boxes_cropped": pa.list_(DETECTION),
+        "dropped_crop": pa.int32(),
+    }
+
+    def setup(self, services: Services) -> None:
+        """Nothing to load."""
+
+    def __call__(self, records: list[Record]) -> list[Result]:
+        return [self._crop(record) for record in records]
+
+    def _crop(self, record: Record) -> Result:
+        width, height, kind = record["width"], record["height"], record["format"]
+        pixels = middle(width, height)
+        crop = pixels[0] / width, pixels[1] / height, pixels[2] / width, pixels[3] / height
+        kept = [_moved(one, crop, self.least) for one in record["_boxes_kept"]]
+        boxes = [one for one in kept if one]
+        dropped = len(kept) - len(boxes)
+        if not boxes:
+            return Rejected("no_box_in_crop", f"{dropped} boxes lie outside the square", {"dropped_crop": dropped})
+        data: bytes | Rejected = record["image"]
+        if width != height:
+            kind = "jpg" if kind == "jpg" else "png"
+            data = decoded(record["image"], lambda image: _encoded(image.crop(pixels), kind))
+        if isinstance(data, Rejected):
+            return data
+        told = {"cropped_format": kind, "cropped_side": min(width, height), "dropped_crop": dropped}
+        return {"cropped": data, "_boxes_cropped": boxes, **told}
+
+
+def middle(width: int, height: int) -> tuple[int, int, int, int]:
+    """The largest square in the middle, in whole pixels: left, top, right, bottom."""
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def follow(box: Box, crop: Box, least: float) -> Box | None:
+    """A box in 0..1 of the crop; None where less than `least` of its area lies in it."""
+    x1, y1, x2, y2 = crop
+    wide, high = x2 - x1, y2 - y1
+    moved = clip(((box[0] - x1) / wide, (box[1] - y1) / high, (box[2] - x1) / wide, (box[3] - y1) / high))
+    return moved if moved and area(moved) * wide * high >= least * area(box) else None
+
+
+def _moved(row: Mapping[str, Any], crop: Box, least: float) -> Record | None:
+    box = follow((row["x1"], row["y1"], row["x2"], row["y2"]), crop, least)
+    return box and {**row, **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))}
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG" if kind == "jpg" else "PNG", **({"quality": 95, "subsampling": 0} if kind == "jpg" else {}))
+    return out.getvalue()
