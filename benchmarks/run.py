@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.measure import machine, show
 
-NAMES = ("parse", "engine", "shards", "memory", "clip", "speech", "fetch", "llm")
+NAMES = ("parse", "engine", "shards", "memory", "clip", "speech", "detect", "fetch", "llm")
 
 
 def main(names: list[str]) -> int:

@@ -30,7 +30,7 @@ def save_detector(kind: str, folder: Path, seed: int = 0, **changes: Any) -> Pat
     complete_torchvision()
     import torch
 
-    tokenizer = _bert(folder) if kind.endswith("grounding-dino") else _clip(folder)
+    tokenizer = bert_tokenizer() if kind.endswith("grounding-dino") else _clip(folder)
     model, processor = _made(kind, len(tokenizer), changes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -88,13 +88,13 @@ def _made(kind: str, vocabulary: int, changes: dict[str, Any]) -> tuple[Any, Any
     return made, processor(size={"height": 64, "width": 64})
 
 
-def _bert(folder: Path) -> Any:
+def bert_tokenizer(size: int = 1100) -> Any:
     """Words and letters, with the delimiters where Grounding DINO looks for them (ids 101, 102, 1012, 1029)."""
     from transformers import BertTokenizer
 
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(i) for i in range(10)]
     known = [*WORDS, *(c for c in letters if c not in WORDS), *(f"##{c}" for c in letters), ",", "'", "-", "!"]
-    vocabulary = [f"[unused{i}]" for i in range(1100)]
+    vocabulary = [f"[unused{i}]" for i in range(size)]
     for place, token in {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]"}.items():
         vocabulary[place] = token
     vocabulary[1012], vocabulary[1029] = ".", "?"
