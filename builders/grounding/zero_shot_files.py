@@ -109,7 +109,7 @@ def find_detector(model: str, where: str = "detector") -> DetectorFiles:
     weights = next((found for each in _WEIGHTS if (found := sorted(folder.glob(each)))), [])
     if not weights:
         raise UserError(f"{where}.model: {folder} holds no weights; it needs model.safetensors")
-    decisive = (folder / _CONFIG, preprocessors[0], *tokenizer, *weights)
+    decisive = (folder / _CONFIG, *preprocessors, *tokenizer, *weights)
     return DetectorFiles(model, kind, folder, size, decisive, where)
 
 

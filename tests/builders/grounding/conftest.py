@@ -11,8 +11,6 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 
-from tests.tiny_detectors import save_detector
-
 Parsed = Callable[[str], Doc]
 
 
@@ -46,12 +44,15 @@ def parsed() -> Parsed:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a tiny detector of random weights, by its `model_type`; saved when it is first asked for."""
+    from tests.tiny_detectors import save_detector  # torch is not loaded for those who ask for none
+
     return cache(lambda kind: save_detector(kind, tmp_path_factory.mktemp(kind)))
 
 
 @pytest.fixture(scope="session")
 def photos() -> list[bytes]:
     """Real photos, small ones of scikit-image's, as it ships them: PNG and JPEG, colour and grey, lying and square."""
+    pytest.importorskip("skimage", reason="the photos come with scikit-image: pip install gristmill[demo]")
     folder = Path(str(files("skimage") / "data"))
     names = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "camera.png")
     return [(folder / name).read_bytes() for name in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 from PIL import Image
 
 from builders.grounding.boxes import Detection, upright
-from builders.grounding.detect import Found, Query
+from builders.grounding.detect import Detect, Found, Query, SelectBoxes
+from builders.grounding.sample import GritSample
 from builders.grounding.zero_shot import HALVED, ZeroShot
 from builders.grounding.zero_shot_files import find_detector
 from builders.grounding.zero_shot_model import _OmDet, _Owl, _Phrases
@@ -122,6 +124,26 @@ def test_a_photo_that_is_stored_turned_gets_the_boxes_of_the_upright_one(
     assert alike(boxes(turned), boxes(plain))
     lying = [Detection(one.span, upright(one.box, 6), one.score) for one in boxes(plain)]
     assert not alike(boxes(turned), lying)
+
+
+@pytest.mark.parametrize("kind", ["grounding-dino", "owlv2", "omdet-turbo"])
+def test_what_is_found_goes_through_suppression_threshold_and_sample_as_annotations_do(
+    kind: str, ready: Ready, photos: list[bytes]
+) -> None:
+    chunks = [{"start": a, "end": b, "expression_start": a, "expression_end": b} for a, b in SPANS]
+    about = {"caption": CAPTION, "caption_id": "1", "url": None, "width": 451, "height": 300, "_chunks": chunks}
+    records = [{"key": str(i), "image": photo, **about} for i, photo in enumerate([*photos, b"no photo"])]
+    for step in (Detect(ready(kind)), SelectBoxes(0.5, 0.3), GritSample("transformers")):
+        results = step(records)
+        assert all(isinstance(result, Rejected) or result.keys() == step.adds.keys() for result in results)
+        kept = [(record, result) for record, result in zip(records, results, strict=True) if isinstance(result, dict)]
+        records = [{**record, **result} for record, result in kept]
+    assert [record["key"] for record in records] == ["0", "1", "2", "3", "4"]
+    for record in records:
+        told = json.loads(record["json"])
+        assert told["phrases"] and all(score > 0.3 for phrase in told["phrases"] for score in phrase["scores"])
+        assert {phrase["text"] for phrase in told["phrases"]} <= {CAPTION[a:b] for a, b in SPANS}
+        assert record["n_boxes"] == len(told["noun_chunks"]) and record[HALVED] == 0
 
 
 # ---- what cannot be looked at ----------------------------------------------------------------------------------------
