@@ -1,0 +1,71 @@
+"""Where a GLIP lies on this machine, found before a build starts. No torch here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders.digest import digest_of
+from builders.filters.clip_files import first_line
+from builders.grounding.glip.config import VARIANTS, Variant
+from schemas.errors import UserError
+
+RELEASED = {"T": "glip_tiny_model_o365_goldg_cc_sbu.pth", "L": "glip_large_model.pth"}
+"""The checkpoints that the paper's tables name; at SOURCE."""
+SOURCE = "https://huggingface.co/GLIPModel/GLIP"
+TOKENIZER = "google-bert/bert-base-uncased"
+"""The words that both variants were trained with."""
+_SUFFIXES = (".pth", ".safetensors")
+_WORDS = ("tokenizer.json", "vocab.txt")
+_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class GlipFiles:
+    """A GLIP on this machine: the file of its weights, and that of BERT's words. `where` is the recipe's field."""
+
+    variant: Variant
+    checkpoint: Path
+    vocabulary: Path
+    where: str = "detector"
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what decides its boxes. Reads all weights."""
+        return {"checkpoint": digest_of(self.checkpoint), "tokenizer": digest_of(self.vocabulary)}
+
+
+def find_glip(variant: Variant, checkpoint: str, tokenizer: str = TOKENIZER, where: str = "detector") -> GlipFiles:
+    """Finds a checkpoint's file, and BERT's tokenizer: a folder, or `owner/name` on the hub, fetched where need be.
+
+    Raises UserError, one line that begins with the field (`where`.variant, .checkpoint or .tokenizer).
+    """
+    if variant not in VARIANTS:
+        raise UserError(f"{where}.variant: {variant!r} is no GLIP; give one of {', '.join(VARIANTS)}")
+    path = Path(checkpoint).expanduser()
+    if not path.is_file():
+        raise UserError(f"{where}.checkpoint: there is no file {path}; fetch {RELEASED[variant]} from {SOURCE}")
+    if path.suffix not in _SUFFIXES:
+        raise UserError(f"{where}.checkpoint: {path} is neither {' nor '.join(_SUFFIXES)}; give {RELEASED[variant]}")
+    folder = _folder(tokenizer, where)
+    words = next((folder / name for name in _WORDS if (folder / name).is_file()), None)
+    if words is None:
+        raise UserError(f"{where}.tokenizer: {folder} has neither {' nor '.join(_WORDS)}; give {TOKENIZER}")
+    return GlipFiles(variant, path, words, where)
+
+
+def _folder(tokenizer: str, where: str) -> Path:
+    folder = Path(tokenizer).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB.fullmatch(tokenizer):
+        raise UserError(f"{where}.tokenizer: {tokenizer!r} is neither a folder nor a name on the hub (owner/name)")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(tokenizer, allow_patterns=list(_WORDS)))
+    except Exception as error:  # the hub's client raises whatever it likes
+        raise UserError(
+            f"{where}.tokenizer: {tokenizer} could not be fetched ({first_line(error)}); "
+            "check its name and the network, or fetch it elsewhere and give a local folder"
+        ) from None

@@ -1,0 +1,87 @@
+"""Finding a GLIP before a build starts: one line for whatever is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders.grounding.glip.files import GlipFiles, find_glip
+from schemas.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("glip.pth", "glip.safetensors", "glip.zip", "vocab.txt"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def test_a_found_glip_tells_what_identifies_it(folder: Path) -> None:
+    files = find_glip("T", str(folder / "glip.pth"), str(folder))
+    assert files == GlipFiles("T", folder / "glip.pth", folder / "vocab.txt")
+    sha256 = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("glip.pth", "vocab.txt")}
+    assert files.digests() == {"checkpoint": sha256["glip.pth"], "tokenizer": sha256["vocab.txt"]}
+
+
+def test_a_whole_tokenizer_comes_before_its_words(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+    assert find_glip("L", str(folder / "glip.safetensors"), str(folder)).vocabulary == folder / "tokenizer.json"
+
+
+def test_a_tokenizer_of_the_hub_is_found_by_its_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetched(model: str, allow_patterns: list[str]) -> str:
+        asked.append((model, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    assert find_glip("T", str(folder / "glip.pth")).vocabulary == folder / "vocab.txt"
+    assert asked == [("google-bert/bert-base-uncased", ["tokenizer.json", "vocab.txt"])]
+
+
+def test_a_tokenizer_that_cannot_be_fetched_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> str:
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(UserError) as raised:
+        find_glip("T", str(folder / "glip.pth"))
+    assert str(raised.value) == (
+        "detector.tokenizer: google-bert/bert-base-uncased could not be fetched (OSError: no route to host); "
+        "check its name and the network, or fetch it elsewhere and give a local folder"
+    )
+
+
+NOT_FOUND = {
+    "variant": ("H", "glip.pth", ".", "^detector.variant: 'H' is no GLIP; give one of T, L$"),
+    "no file": (
+        "L",
+        "nowhere.pth",
+        ".",
+        "^detector.checkpoint: there is no file .*nowhere.pth; fetch glip_large_model.pth from https://huggingface.co/",
+    ),
+    "a folder": ("T", "empty", ".", "^detector.checkpoint: there is no file .*empty; fetch glip_tiny_model_o365"),
+    "another kind": ("T", "glip.zip", ".", "^detector.checkpoint: .*glip.zip is neither .pth nor .safetensors; give"),
+    "no words": ("T", "glip.pth", "empty", "^detector.tokenizer: .*empty has neither tokenizer.json nor vocab.txt"),
+    "no tokenizer": ("T", "glip.pth", "no/such/name", "^detector.tokenizer: '.*' is neither a folder nor a name"),
+}
+
+
+@pytest.mark.parametrize(("variant", "checkpoint", "tokenizer", "why"), NOT_FOUND.values(), ids=NOT_FOUND)
+def test_what_is_not_there_is_told_in_one_line(
+    folder: Path, variant: str, checkpoint: str, tokenizer: str, why: str
+) -> None:
+    with pytest.raises(UserError, match=why) as raised:
+        find_glip(variant, str(folder / checkpoint), str(folder / tokenizer))  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+def test_finding_one_loads_no_torch() -> None:
+    code = "import sys, builders.grounding.glip.files; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
