@@ -1,0 +1,136 @@
+"""The released checkpoints, as they are: every tensor finds its place in the model, or is on the list of the unused."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from builders.filters.clip_files import first_line
+from builders.grounding.glip.config import VARIANTS, GlipConfig, Variant
+from builders.grounding.glip.model import GlipModel
+from schemas.errors import UserError
+
+UNUSED = {
+    r"rpn\.head\.cls_logits\.(weight|bias)": "a classifier whose place the alignment with tokens takes",
+    r"rpn\.anchor_generator\.cell_anchors\.\d": "anchors.py computes them",
+    r"backbone\.body\.layers\.\d\.blocks\.\d+\.attn\.relative_position_index": "Swin computes it",
+    r"language_backbone\.body\.model\.embeddings\.position_ids": "BERT computes it",
+    r"language_backbone\.body\.model\.pooler\.dense\.(weight|bias)": "GLIP reads tokens, not a pooled sentence",
+}
+"""What a checkpoint may hold beside the model, and why nobody misses it."""
+
+_PARTS = (
+    ("head.", "rpn.head."),
+    ("language.", "language_backbone.body.model."),
+    ("backbone.body.swin.embeddings.patch_embeddings.projection.", "backbone.body.patch_embed.proj."),
+    ("backbone.body.swin.embeddings.", "backbone.body.patch_embed."),
+    ("backbone.body.swin.encoder.", "backbone.body."),
+    *((f"backbone.body.hidden_states_norms.stage{i + 1}.", f"backbone.body.norm{i}.") for i in (1, 2, 3)),
+)
+_SWIN_BLOCK = (
+    (".layernorm_before.", ".norm1."),
+    (".layernorm_after.", ".norm2."),
+    (".attention.relative_position_bias.", ".attn."),
+    (".attention.o_proj.", ".attn.proj."),
+    (".attention.", ".attn."),
+)
+_QKV = re.compile(r"\.attn\.([qkv])_proj\.")
+
+
+def released_name(name: str) -> tuple[str, int | None]:
+    """What a tensor of GlipModel is called in a checkpoint, and which third of it it is, if it is one: Swin's query,
+    key and value are joined there.
+    """
+    start, theirs = next((part for part in _PARTS if name.startswith(part[0])), ("", ""))
+    name = theirs + name.removeprefix(start)
+    if not name.startswith("backbone.body.layers."):
+        return name, None
+    for ours, theirs in _SWIN_BLOCK:
+        name = name.replace(ours, theirs)
+    third = _QKV.search(name)
+    return _QKV.sub(".attn.qkv.", name), "qkv".index(third[1]) if third else None
+
+
+def load_model(
+    path: Path, config: GlipConfig, where: str = "detector", dtype: torch.dtype = torch.float32
+) -> GlipModel:
+    """The model with the weights of a released checkpoint, or of one that `convert` wrote: float32, on the CPU.
+
+    Raises UserError, which names the tensor, where one is missing, unknown or of another shape.
+    """
+    model = GlipModel(config, dtype)
+    model.load_state_dict(_fitted(_tensors(path, where), model.state_dict(), f"{where}.checkpoint: {path}"))
+    return model.eval().requires_grad_(False)
+
+
+def convert(checkpoint: Path, out: Path) -> Variant:
+    """Writes what the model needs of a released checkpoint, under its own names, as safetensors. Says which GLIP it is.
+
+    Raises UserError where the checkpoint is not whole; `out` appears whole or not at all.
+    """
+    tensors = _tensors(checkpoint, "glip-convert")
+    told = f"glip-convert: {checkpoint}"
+    variant = _variant(tensors, told)
+    with torch.device("meta"):
+        expected = GlipModel(VARIANTS[variant]).state_dict()
+    _fitted(tensors, expected, told)
+    used = {released_name(name)[0] for name in expected}
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+        whole = Path(folder) / out.name
+        save_file({name: tensors[name].contiguous() for name in sorted(used)}, whole, {"format": "pt"})
+        whole.replace(out)
+    return variant
+
+
+def _tensors(path: Path, where: str) -> dict[str, Tensor]:
+    """The file's tensors by name, mapped into memory and not read; pickled ones by torch's unpickler of weights."""
+    told = f"{where}.checkpoint: {path}"
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch and safetensors raise whatever they run into
+        raise UserError(f"{told} is no checkpoint: {first_line(error)}; give a .pth of GLIP's authors") from None
+    tensors = read.get("model") if isinstance(read, dict) else None
+    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise UserError(f"{told} holds no tensors under 'model'; give a .pth of GLIP's authors")
+    return {str(name).removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _fitted(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: str) -> dict[str, Tensor]:
+    """The tensors by the model's names. Raises UserError unless all are there and none is unaccounted for."""
+    found = {}
+    left = dict(tensors)
+    for name, wanted in expected.items():
+        theirs, third = released_name(name)
+        if theirs not in tensors:
+            raise UserError(f"{told} lacks {theirs}; give the whole file, of the variant that the recipe names")
+        tensor = left.pop(theirs, tensors[theirs])
+        shape = list(wanted.shape) if third is None else [3 * wanted.shape[0], *wanted.shape[1:]]
+        if list(tensor.shape) != shape or not tensor.is_floating_point():
+            raise UserError(
+                f"{told}: {theirs} is {tensor.dtype} {list(tensor.shape)}, not numbers of {shape}; give the variant of "
+                "the recipe"
+            )
+        found[name] = tensor if third is None else tensor.chunk(3)[third]
+    unknown = [name for name in left if not any(re.fullmatch(unused, name) for unused in UNUSED)]
+    if unknown:
+        raise UserError(
+            f"{told} holds {len(unknown)} tensors that no GLIP has, {unknown[0]} first; give a .pth of GLIP's authors"
+        )
+    return found
+
+
+def _variant(tensors: Mapping[str, Tensor], told: str) -> Variant:
+    name = "backbone.body.patch_embed.proj.bias"
+    width = len(tensors[name]) if name in tensors else None
+    for variant, config in VARIANTS.items():
+        if config.embed_dim == width:
+            return variant
+    raise UserError(f"{told} is neither GLIP-T nor GLIP-L: {name} has {width} numbers, theirs 96 or 192")
