@@ -64,22 +64,25 @@ def load_model(
 
     Raises UserError, which names the tensor, where one is missing, unknown or of another shape.
     """
+    told = f"{where}.checkpoint: {path}"
     model = GlipModel(config, dtype)
-    model.load_state_dict(_fitted(_tensors(path, where), model.state_dict(), f"{where}.checkpoint: {path}"))
+    model.load_state_dict(placed(_tensors(path, told), model.state_dict(), told))
     return model.eval().requires_grad_(False)
 
 
 def convert(checkpoint: Path, out: Path) -> Variant:
     """Writes what the model needs of a released checkpoint, under its own names, as safetensors. Says which GLIP it is.
 
-    Raises UserError where the checkpoint is not whole; `out` appears whole or not at all.
+    Raises UserError where the checkpoint is not whole; `out`, in a folder that is there, appears whole or not at all.
     """
-    tensors = _tensors(checkpoint, "glip-convert")
     told = f"glip-convert: {checkpoint}"
+    if out.suffix != ".safetensors" or not out.parent.is_dir():
+        raise UserError(f"glip-convert: {out} is no .safetensors in a folder that is there; name one")
+    tensors = _tensors(checkpoint, told)
     variant = _variant(tensors, told)
     with torch.device("meta"):
         expected = GlipModel(VARIANTS[variant]).state_dict()
-    _fitted(tensors, expected, told)
+    placed(tensors, expected, told)
     used = {released_name(name)[0] for name in expected}
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
         whole = Path(folder) / out.name
@@ -88,23 +91,11 @@ def convert(checkpoint: Path, out: Path) -> Variant:
     return variant
 
 
-def _tensors(path: Path, where: str) -> dict[str, Tensor]:
-    """The file's tensors by name, mapped into memory and not read; pickled ones by torch's unpickler of weights."""
-    told = f"{where}.checkpoint: {path}"
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch and safetensors raise whatever they run into
-        raise UserError(f"{told} is no checkpoint: {first_line(error)}; give a .pth of GLIP's authors") from None
-    tensors = read.get("model") if isinstance(read, dict) else None
-    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise UserError(f"{told} holds no tensors under 'model'; give a .pth of GLIP's authors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in tensors.items()}
+def placed(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: str) -> dict[str, Tensor]:
+    """A checkpoint's tensors under the names of a model's, `expected`. `told` begins an error.
 
-
-def _fitted(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: str) -> dict[str, Tensor]:
-    """The tensors by the model's names. Raises UserError unless all are there and none is unaccounted for."""
+    Raises UserError unless all are there, in their shapes, and every other one is on the list of the unused.
+    """
     found = {}
     left = dict(tensors)
     for name, wanted in expected.items():
@@ -125,6 +116,20 @@ def _fitted(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], told:
             f"{told} holds {len(unknown)} tensors that no GLIP has, {unknown[0]} first; give a .pth of GLIP's authors"
         )
     return found
+
+
+def _tensors(path: Path, told: str) -> dict[str, Tensor]:
+    """The file's tensors by name, mapped into memory and not read; pickled ones by torch's unpickler of weights."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch and safetensors raise whatever they run into
+        raise UserError(f"{told} is no checkpoint: {first_line(error)}; give a .pth of GLIP's authors") from None
+    tensors = read.get("model") if isinstance(read, dict) else None
+    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise UserError(f"{told} holds no tensors under 'model'; give a .pth of GLIP's authors")
+    return {str(name).removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
 def _variant(tensors: Mapping[str, Tensor], told: str) -> Variant:

@@ -197,6 +197,12 @@ def test_a_file_without_a_model_is_told(held: object, tmp_path: Path) -> None:
         load_model(tmp_path / "glip.pth", TINY)
 
 
+@pytest.mark.parametrize("name", ["out.pth", "nowhere/out.safetensors"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^glip-convert: .*{name} is no .safetensors in a folder that is there"):
+        convert(tmp_path / "unread.pth", tmp_path / name)
+
+
 def test_what_is_neither_t_nor_l_is_not_converted(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^glip-convert: .* is neither GLIP-T nor GLIP-L: .*proj.bias has 8 numbers"):
         convert(checkpoint, tmp_path / "out.safetensors")
