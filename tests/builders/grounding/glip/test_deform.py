@@ -79,6 +79,7 @@ def test_a_single_cell_is_convolved_too() -> None:
         assert torch.allclose(found, by_hand(image, offset, mask, weight, bias, stride), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_torchvision_computes_the_same_where_it_has_its_operators() -> None:
     if not deform._compiled():
         pytest.skip("torchvision's compiled operators do not load beside this torch")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
 from builders.grounding.glip.head import Head
 from tests.builders.grounding.glip.tiny import TINY, draw, drawn_module
+
+pytestmark = pytest.mark.slow
 
 SIZES = [(4, 6), (2, 3), (1, 2), (1, 1), (1, 1)]
 LEVELS = [draw(2, TINY.channels, *size, seed=i) for i, size in enumerate(SIZES)]

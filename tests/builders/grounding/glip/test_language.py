@@ -23,6 +23,7 @@ def layer() -> BertLayer:
     return module
 
 
+@pytest.mark.slow
 def test_a_layer_is_berts_own_where_nothing_reaches_the_clamps() -> None:
     complete_torchvision()
     from transformers import BertConfig
