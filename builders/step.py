@@ -108,6 +108,11 @@ class Pack(Protocol):
     """Fan-in over one unit: called once, after the last step, with the records that the unit kept."""
 
     @property
+    def joins(self) -> bool:
+        """Whether samples are of several records, and hold what the pack gives them alone; else each is of one record,
+        and has its other columns, too."""
+
+    @property
     def name(self) -> str:
         """Unique in its DAG; reasons and seconds are counted by it."""
 

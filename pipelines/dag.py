@@ -168,7 +168,8 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
         missing = [name for name in step.reads if name not in columns]
         if missing:
             raise ColumnError(f"step {step.name!r} reads {missing[0]!r}, which nothing before it adds")
-        taken_names = RESERVED if step is dag.pack else RESERVED | columns.keys()  # a pack begins its samples anew
+        anew = dag.pack is not None and step is dag.pack and dag.pack.joins
+        taken_names = RESERVED if anew else RESERVED | columns.keys()
         again = [name for name in step.adds if name in taken_names]
         if again:
             raise ColumnError(f"step {step.name!r} adds {again[0]!r}, which is there already")
@@ -178,7 +179,7 @@ def check_columns(dag: Dag) -> dict[str, pa.DataType]:
         columns.update(step.adds)
     if dag.asks and len(dag.before_asking) == len(dag.stages):
         raise ColumnError(f"step {dag.asks.step.name!r} asks, but is not the first of its stage")
-    of_sample = dag.pack.adds if dag.pack else columns
+    of_sample = dag.pack.adds if dag.pack and dag.pack.joins else columns
     for member in dag.layout.members:
         for name in (member.column, member.extension_from):
             if name and name not in of_sample:

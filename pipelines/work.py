@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from builders import rows
+from builders.shards.unit import PARENTS
 from builders.step import Child, Failed, Pack, Record, Rejected, Result, Step
 from schemas.errors import BuildError, UserError
 
@@ -223,8 +224,8 @@ def _masked(column: pa.Array, live: pa.Array) -> pa.Array:
 
 
 def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
-    """The samples that a pack makes of the kept rows: key and parent of the first one, `parents` (keys), and the pack's
-    own columns. What else a row holds is of that row alone."""
+    """The samples that a pack makes of the kept rows: key and parent of the first one, and the pack's own columns; where
+    it joins rows their keys (`parents`), else what its row holds."""
     kept = table.filter(rows.live(table))
     samples = pack(kept.select(pack.reads).to_pylist()) if kept.num_rows else []
     keys = kept[rows.KEY].to_pylist()
@@ -233,10 +234,13 @@ def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
         raise StepBug(f"pack {pack.name!r} made a sample without parents, so it has no key")
     if placed != set(range(kept.num_rows)):
         raise StepBug(f"pack {pack.name!r} placed {len(placed)} of {kept.num_rows} records: none may be lost")
-    identity = kept.select([*rows.IDENTITY.names, *rows.VERDICT.names])
-    out = identity.take(pa.array([sample.parents[0] for sample in samples], pa.int64()))
+    if not pack.joins and any(len(sample.parents) > 1 for sample in samples):
+        raise StepBug(f"pack {pack.name!r} joined records, which it says that it does not")
+    held = kept.select([*rows.IDENTITY.names, *rows.VERDICT.names]) if pack.joins else kept
+    out = held.take(pa.array([sample.parents[0] for sample in samples], pa.int64()))
     parents = [[keys[position] for position in sample.parents] for sample in samples]
-    out = out.append_column("parents", pa.array(parents, pa.list_(pa.string())))
+    if pack.joins:
+        out = out.append_column(PARENTS, pa.array(parents, pa.list_(pa.string())))
     own = [_child_key(pack, key[0], sample.suffix) for key, sample in zip(parents, samples, strict=True)]
     out = out.set_column(out.schema.get_field_index(rows.KEY), rows.KEY, pa.array(own, pa.string()))
     for name, kind in pack.adds.items():

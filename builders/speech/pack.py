@@ -38,6 +38,7 @@ class PackTurns:
     columns: tuple[str, ...]
     lists: Mapping[str, pa.DataType] = field(default_factory=dict)
     name: ClassVar = "pack_turns"
+    joins: ClassVar = True
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -89,6 +89,18 @@ def test_a_pack_that_does_not_place_every_record_once_at_least_is_a_bug(groups: 
         run_pack(table, Careless(lambda n: ()))
 
 
+def test_a_pack_that_joins_nothing_keeps_the_row_of_each_sample_and_says_so_truly() -> None:
+    table = run_steps(unit(2), [Toy(lambda r: {"n": number(r)})], batch=4)
+
+    packed = run_pack(table, Grouped(lambda n: [(1,), (0,)], joins=False))
+
+    assert column(packed, "key") == ["k001", "k000"]
+    assert column(packed, "n") == [1, 0]
+    assert "parents" not in packed.column_names
+    with pytest.raises(StepBug, match="'grouped' joined records"):
+        run_pack(table, Grouped(lambda n: [(0, 1)], joins=False))
+
+
 @pytest.mark.parametrize("record", [{}, {"joined": "a", "more": 1}, {"joined": 7}])
 def test_a_pack_whose_samples_do_not_fit_its_declaration_is_a_bug(record: Record) -> None:
     class Careless(Grouped):

@@ -64,6 +64,7 @@ class Grouped:
 
     group: Callable[[int], Sequence[tuple[int, ...]]]
     name: str = "grouped"
+    joins: bool = True
     reads: Sequence[str] = ("text",)
     adds: Mapping[str, pa.DataType] = field(default_factory=lambda: {"joined": pa.string()})
 

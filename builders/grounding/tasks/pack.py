@@ -43,6 +43,7 @@ class TaskSamples:
     photo: tuple[str, ...] = ()
     gold: bool = False
     name: ClassVar = "task_samples"
+    joins: ClassVar = False
     adds: ClassVar = {"task": pa.string(), "n_tasks": pa.int32(), "_text": pa.string(), "_json": pa.large_binary()}
 
     @property
