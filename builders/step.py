@@ -109,7 +109,7 @@ class Pack(Protocol):
 
     @property
     def joins(self) -> bool:
-        """Whether samples are of several records, and hold what the pack gives them alone; else each is of one record,
+        """Whether samples are of several records, and hold what the pack gives them alone; else each is of one,
         and has its other columns, too."""
 
     @property

@@ -12,7 +12,7 @@ from builders.grounding.glip.postprocess import boxes_of
 from builders.grounding.glip.preprocess import Fitted, prepared
 from tests.builders.grounding.glip import golden, parts
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.consumers]  # a minute and more each: in make test-all
 
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 ROUNDED = 1e-4
