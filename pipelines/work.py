@@ -224,8 +224,8 @@ def _masked(column: pa.Array, live: pa.Array) -> pa.Array:
 
 
 def run_pack(table: pa.Table, pack: Pack) -> pa.Table:
-    """The samples that a pack makes of the kept rows: key and parent of the first one, and the pack's own columns. Where it
-    joins rows their keys stand there (`parents`), else what its row holds."""
+    """The samples that a pack makes of the kept rows: key and parent of the first one, and the pack's own columns; with
+    the keys of the rows that it joins (`parents`), or with what the one row holds."""
     kept = table.filter(rows.live(table))
     samples = pack(kept.select(pack.reads).to_pylist()) if kept.num_rows else []
     keys = kept[rows.KEY].to_pylist()

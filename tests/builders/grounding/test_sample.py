@@ -88,7 +88,7 @@ def test_containment_at_build_leaves_nested_expressions_out_of_the_record() -> N
     found, told = sample("a dog in a field of flowers", FIELD, boxes, step={"nested": False})
     assert found["noun_chunks"] == [[0, 5, *DOG, 1.0]]
     assert found["ref_exps"] == [[0, 27, *DOG, 1.0]]
-    assert told == {"n_phrases": 1, "n_nested": 1, "n_crossing": 0}
+    assert sorted_out(told) == (1, 1, 0)
 
 
 def test_as_qwen_vl_reads_it_the_most_chunks_that_do_not_overlap_are_marked() -> None:
@@ -101,14 +101,14 @@ def test_as_qwen_vl_reads_it_the_most_chunks_that_do_not_overlap_are_marked() ->
     assert found["grounded_caption"].startswith("<grounding><phrase>a dog</phrase><object>")
     assert " in<phrase> a field</phrase>" in found["grounded_caption"]
     assert len(found["ref_exps"]) == 3
-    assert told == {"n_phrases": 2, "n_nested": 0, "n_crossing": 0}
+    assert sorted_out(told) == (2, 0, 0)
 
 
 def test_chunks_that_overlap_are_kept_apart() -> None:
     nested = [chunk(0, 9), chunk(0, 3), chunk(6, 9)]
     found, told = sample("cat's dog", nested, [box(i, *DOG) for i in range(3)], step={"phrases": "apart"})
     assert [phrase["text"] for phrase in found["phrases"]] == ["cat", "dog"]
-    assert told == {"n_phrases": 2, "n_nested": 1, "n_crossing": 0}
+    assert sorted_out(told) == (2, 1, 0)
     found, _ = sample("cat's dog", nested, [box(i, *DOG) for i in range(3)], step={"phrases": "apart", "nested": False})
     assert [c[:2] for c in found["noun_chunks"]] == [[0, 3], [6, 9]]
 
