@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import importlib.metadata
 import signal
 import sys
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_units
+from pipelines import cli_export, cli_units
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
 
@@ -21,20 +20,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mill raw pairs into training sets.",
 )
+app.command()(cli_export.export)
 app.add_typer(cli_units.app, name="units")
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, as recipes/grit.yaml.", show_default=False)]
 Dataset = Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Set a field: --set output.unit=500.", metavar="A.B=C")]
 Limit = Annotated[int | None, typer.Option(help="Take only the first inputs.", min=1)]
-
-
-class ExportShape(enum.StrEnum):
-    """What `export` writes."""
-
-    llava = "llava"
-    chat = "chat"
-    speechgpt = "speechgpt"
 
 
 def _recipe_sets(sets: list[str] | None, limit: int | None) -> list[str]:
@@ -126,36 +118,6 @@ def query(
     from builders.shards.store import Store
 
     typer.echo(ask(Store(dataset), sql))
-
-
-@app.command()
-def export(
-    dataset: Dataset,
-    target: Annotated[
-        Path, typer.Argument(help="Where to: an empty folder, or for speechgpt a new file.", show_default=False)
-    ],
-    to: Annotated[
-        ExportShape,
-        typer.Option(help="llava: a JSON list and images; chat: JSON lines and images; speechgpt: JSON lines."),
-    ],
-    prefix: Annotated[
-        str | None, typer.Option(help="For speechgpt: what stands before every sample, instead of our own words.")
-    ] = None,
-) -> None:
-    """Write a dataset of conversations, or of speech, as the files that a trainer reads."""
-    from builders.export import conversations, speechgpt
-    from builders.shards.store import Store
-
-    store = Store(dataset)
-    if to is ExportShape.speechgpt:
-        count = speechgpt.export(store, target, speechgpt.PREFIX if prefix is None else prefix)
-    elif prefix is not None:
-        raise UserError(f"--prefix: --to {to.value} writes none; leave it out, or give --to speechgpt")
-    else:
-        shape: conversations.Shape = "llava" if to is ExportShape.llava else "chat"
-        count = conversations.export(store, shape, target)
-        target /= conversations.FILES[shape]
-    typer.echo(f"{target}: {count:,} samples")
 
 
 @app.command()
