@@ -6,6 +6,7 @@ from pathlib import Path
 
 from builders.sources.pairs import Pairs
 from builders.sources.pairs_folder import open_folder
+from builders.sources.pairs_index import with_index
 from builders.sources.pairs_parquet import open_parquet
 from builders.sources.pairs_table import TableSource
 from builders.sources.pairs_tar import IMAGE, open_tars
@@ -31,11 +32,16 @@ _OF_KIND = {"images": _TABLES, "image": _TABLES, "key": _TABLES, "captions": ("f
 """Fields that only some kinds have."""
 
 
-def open_pairs(source: TableSource, unit: int) -> Pairs:
-    """List the inputs at `source.path`, in units of at most `unit`. Raises UserError for what cannot be read."""
+def open_pairs(source: TableSource, unit: int, index: bool = False) -> Pairs:
+    """List the inputs at `source.path`, in units of at most `unit`. Raises UserError for what cannot be read.
+
+    `index`: of a dataset that gristmill built, the columns of its index travel as well.
+    """
     path = local_path(source.path, "source.path")
     try:
         pairs = _open(source, path, unit)
+        if index and _is_dataset(path):
+            pairs = with_index(pairs, path / "index")
     except OSError as error:
         raise UserError(f"source.path: {error.filename or path}: {error.strerror or error}") from None
     if not pairs.listing.num_rows:
@@ -48,8 +54,8 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
         raise UserError(f"source.path: {path} is not there")
     if not path.is_dir() and not path.is_file():
         raise UserError(f"source.path: {path} is neither a file nor a folder")
-    if all((path / name).exists() for name in ("manifest.json", "units", "data")):
-        path = path / "data"  # a dataset that gristmill built and finished
+    if _is_dataset(path):
+        path = path / "data"
     kind = source.kind if source.kind and source.kind != "urls" else _detect(path, isinstance(source, UrlsSource))
     if isinstance(source, UrlsSource):
         if kind not in _TABLES:
@@ -66,6 +72,11 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
     if kind == "webdataset":
         return open_tars(source, files, unit)
     return open_parquet(source, files, unit) if kind == "parquet" else open_text(source, files, kind, unit)
+
+
+def _is_dataset(path: Path) -> bool:
+    """Whether it is a dataset that gristmill built and finished."""
+    return all((path / name).exists() for name in ("manifest.json", "units", "data"))
 
 
 def _detect(path: Path, urls: bool) -> PairsKind:

@@ -1,0 +1,67 @@
+"""What the index of a dataset tells of its samples: scores and sizes, which their tars do not hold as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builders import rows
+from builders.digest import digest_of
+from builders.shards.unit import PARENTS, PLACE
+from builders.sources.images import ReadImage
+from builders.sources.pairs import PAIR, Load, Pairs
+from builders.sources.pairs_table import carried
+from builders.step import Record
+from schemas.errors import UserError
+
+_OURS = {rows.KEY, rows.PARENT, PARENTS, *PLACE.names, *PAIR, *ReadImage.adds, "caption"}
+"""Columns that every build makes anew, or that the samples themselves tell."""
+
+
+@dataclass(frozen=True)
+class LoadIndexed:
+    """What `load` reads, and the columns of the listing that came from the index."""
+
+    load: Load
+    columns: tuple[str, ...]
+
+    def __call__(self, listed: pa.Table) -> list[Record]:
+        told = listed.select(self.columns).to_pylist()
+        return [record | more for record, more in zip(self.load(listed), told, strict=True)]
+
+
+def with_index(pairs: Pairs, folder: Path) -> Pairs:
+    """The pairs with every scalar column of the index in `folder`, by key.
+
+    They travel as a table's further columns do, as `source_NAME`; those that travelled so already keep their names.
+    Raises UserError for an index that cannot be read.
+    """
+    files = tuple(sorted(folder.glob("*.parquet")))
+    try:
+        index = pa.concat_tables([pq.read_table(path, memory_map=True) for path in files], promote_options="default")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"source.path: {folder}: cannot be read as an index: {' '.join(str(error).split())}") from None
+    names = _names(index.schema)
+    at = {key: row for row, key in enumerate(index[rows.KEY].to_pylist())}
+    places = pa.array([at.get(key) for key in pairs.listing["key"].to_pylist()], pa.int64())
+    listing, extra = pairs.listing, dict(pairs.extra)
+    for name, travels in names.items():
+        listing = listing.append_column(travels, index[name].take(places))
+        extra[travels] = index.schema.field(name).type
+    sha256 = {**pairs.digests, "source.index": digest_of(files)}
+    return replace(pairs, listing=listing, load=LoadIndexed(pairs.load, (*names.values(),)), extra=extra, sha256=sha256)
+
+
+def _names(schema: pa.Schema) -> Mapping[str, str]:
+    """The columns that travel, and under which names."""
+    further = [field.name for field in schema if field.name not in _OURS and rows.is_scalar(field.name, field.type)]
+    names = {name: name for name in further if name.startswith(carried(""))}
+    for name in further:
+        if name not in names:
+            own = carried(name)
+            names[name] = carried(own) if own in names.values() else own
+    return names
