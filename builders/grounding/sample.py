@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from builders.filters.sample import strict
 from builders.grounding.boxes import Box
 from builders.grounding.expressions import Offsets, uncontained
 from builders.grounding.heads import head_noun
@@ -25,7 +26,9 @@ class GritSample:
     ("outermost"), or hold the most chunks that do not overlap, as Qwen-VL reads GrIT ("apart").
 
     nested: False leaves out of the record, too, what `phrases` leaves out.
-    boxes, width, height: the columns that hold them.
+    boxes, width, height, number: the columns that hold them; `number`, the record's `id`, may be none (None).
+    similarities: the column of each `clip_similarity_…` that is known.
+    told: further columns that the record tells.
 
     `n_phrase_boxes` and `phrase_words` count the boxes and the words of the phrases; `heads` names what they show, the
     head nouns in the singular with a space between.
@@ -37,6 +40,9 @@ class GritSample:
     boxes: str = "_boxes_kept"
     width: str = "width"
     height: str = "height"
+    number: str | None = "caption_id"
+    similarities: Mapping[str, str] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
     name: ClassVar = "grit_sample"
     adds: ClassVar = {
         "json": pa.large_binary(),
@@ -50,8 +56,10 @@ class GritSample:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        size = (self.width, self.height) if self.width != self.height else (self.width,)
-        return ("key", "caption", "caption_id", "url", *size, "_chunks", self.boxes)
+        number = (self.number,) if self.number else ()
+        more = (*self.similarities.values(), *self.told)
+        size = (self.width, self.height)
+        return tuple(dict.fromkeys(("key", "caption", *number, "url", *size, "_chunks", self.boxes, *more)))
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
@@ -77,12 +85,12 @@ class GritSample:
             inside = [i for i, m in enumerate(marked) if (m[0], m[1]) in phrases]
             chunks, expressions = [chunks[i] for i in inside], [expressions[i] for i in inside]
         grounded = [Phrase(*span, tuple(_boxes(marked, span))) for span in phrases]
-        number = record["caption_id"]
+        similar = {name: record[column] for name, column in self.similarities.items()}
         sample = {
             "key": record["key"],
-            "clip_similarity_vitb32": None,
-            "clip_similarity_vitl14": None,
-            "id": int(number) if number.isdecimal() and str(int(number)) == number else number,
+            **dict.fromkeys(("clip_similarity_vitb32", "clip_similarity_vitl14")),
+            **similar,
+            "id": _whole(record[self.number]) if self.number else None,
             "url": record["url"],
             "caption": caption,
             "width": record[self.width],
@@ -92,9 +100,10 @@ class GritSample:
             "phrases": [_phrase(caption, marked, span) for span in phrases],
             "grounded_caption": render(caption, grounded, RELEASED, self.lower_right),
             "grounded_caption_paper": render(caption, grounded, PAPER, self.lower_right),
+            **{name: record[name] for name in self.told},
         }
         return {
-            "json": json.dumps(sample, ensure_ascii=False).encode(),
+            "json": json.dumps(strict(sample), ensure_ascii=False).encode(),
             "n_phrases": len(phrases),
             "n_nested": len(distinct) - len(phrases) - crossing,
             "n_crossing": crossing,
@@ -102,6 +111,11 @@ class GritSample:
             "phrase_words": sum(len(caption[slice(*span)].split()) for span in phrases),
             "heads": " ".join(heads[span] for span in phrases),
         }
+
+
+def _whole(number: Any) -> Any:
+    """A whole number that is written as text, as a number; anything else as it is."""
+    return int(number) if isinstance(number, str) and number.isdecimal() and str(int(number)) == number else number
 
 
 def outermost(spans: Sequence[Offsets]) -> tuple[list[Offsets], int]:

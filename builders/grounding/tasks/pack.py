@@ -32,7 +32,7 @@ class TaskSamples:
     `conversations` and `messages` as conversations about images do. `task` is null for the caption; `n_tasks` counts
     what it brought. `photo`: columns that tell which captions are of one photo, the first that is not null; what one
     of them names is never absent from another. `gold`: the record tells every annotated box (`_gold`). A key that is
-    too long to be added to brings no task.
+    too long to be added to brings no task. `format`: the column that tells the image's extension.
     """
 
     names: Names
@@ -42,13 +42,14 @@ class TaskSamples:
     seed: int
     photo: tuple[str, ...] = ()
     gold: bool = False
+    format: str = "format"
     name: ClassVar = "task_samples"
     joins: ClassVar = False
     adds: ClassVar = {"task": pa.string(), "n_tasks": pa.int32(), "_text": pa.string(), "_json": pa.large_binary()}
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("key", "format", "caption", "json", *self.photo, *(["_gold"] if self.gold else []))
+        return ("key", self.format, "caption", "json", *self.photo, *(["_gold"] if self.gold else []))
 
     def __call__(self, records: list[Record]) -> list[Packed]:
         told = [json.loads(record["json"]) for record in records]
@@ -116,7 +117,7 @@ class TaskSamples:
         turns = [Turn(task.prompt.strip(), task.target.strip())]
         told = {
             "id": key,
-            "image": f"{key}.{record['format']}",
+            "image": f"{key}.{record[self.format]}",
             "caption": record["caption"],
             "task": task.name,
             "prompt": task.prompt,

@@ -258,7 +258,7 @@ def grit(recipe: Recipe, parser: Path, services: Services) -> list[Record]:
         PlaceBoxes(),
         NounChunks(parser, recipe.abstract_nouns),
         Detect(AnnotatedBoxes(source.categories, recipe.detector.synonyms)),
-        SelectBoxes(recipe.nms_iou, recipe.min_score),
+        SelectBoxes(recipe.nms_iou, recipe.min_score or 0.65),
         GritSample(recipe.tokens.lower_right),
     ]
     records = source.read(0, source.captions.num_rows).to_pylist()
@@ -303,3 +303,36 @@ def test_a_real_sample_is_consistent_in_itself(real: list[Record]) -> None:
         assert shown == outermost(list(spans))[0]
         assert all(p["text"] == caption[p["start"] : p["end"]] for p in found["phrases"])
         assert len(spans) == record["n_phrases"] + record["n_nested"] + record["n_crossing"]
+
+
+# ---- what is known of the pair beside ---------------------------------------------------------------------------------
+
+
+def test_similarities_stand_under_their_names_and_others_stay_null() -> None:
+    known = {"similarities": {"clip_similarity_vitb32": "source_clip"}}
+    found, _ = sample("a dog", [chunk(0, 5)], [box(0, *DOG)], step=known, source_clip=0.3125)
+    assert (found["clip_similarity_vitb32"], found["clip_similarity_vitl14"]) == (0.3125, None)
+
+
+def test_further_columns_are_told_and_what_json_has_no_number_for_is_null() -> None:
+    told = {"told": ("license", "source_score")}
+    found, _ = sample("a dog", [chunk(0, 5)], [box(0, *DOG)], step=told, license="CC0", source_score=float("nan"))
+    assert (found["license"], found["source_score"]) == ("CC0", None)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "shown"),
+    [
+        ({}, "17", 17),
+        ({}, "017", "017"),
+        ({}, "a1", "a1"),
+        ({"number": "source_id"}, 17, 17),
+        ({"number": None}, 0, None),
+    ],
+)
+def test_an_id_is_a_number_where_it_is_written_as_one_and_nothing_where_there_is_none(
+    step: Record, number: str | int, shown: str | int | None
+) -> None:
+    columns = {step.get("number") or "caption_id": number}
+    found, _ = sample("a dog", [chunk(0, 5)], [box(0, *DOG)], step=step, **columns)
+    assert found["id"] == shown
