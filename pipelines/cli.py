@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_export, cli_units
+from pipelines import cli_export, cli_models, cli_units
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(cli_export.export)
 app.add_typer(cli_units.app, name="units")
+app.add_typer(cli_models.app, name="models")
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, as recipes/grit.yaml.", show_default=False)]
 Dataset = Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)]
