@@ -55,14 +55,9 @@ class Endpoint(Fields):
     @field_validator("base_url")
     @classmethod
     def _an_address(cls, base_url: str) -> str:
-        try:
-            parts = urlsplit(base_url)
-            whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            whole = False
-        if not whole:
+        if not _is_whole(base_url):
             raise PydanticCustomError(SECRET, "must be an address, as https://api.openai.com/v1")
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if not is_address(base_url):
             raise PydanticCustomError(
                 SECRET,
                 "must hold no key or password: put it into the environment ({part}.api_key_env)",
@@ -73,7 +68,7 @@ class Endpoint(Fields):
     @field_validator("api_key_env")
     @classmethod
     def _a_variable(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        if not is_variable(name):
             raise PydanticCustomError(
                 SECRET, "must be the name of a variable, as OPENAI_API_KEY, which holds the key itself"
             )
@@ -94,3 +89,22 @@ class Endpoint(Fields):
     def most_tokens_a_minute(self) -> int | None:
         """In and out, of the whole build; None where nobody limits that."""
         return None
+
+
+def is_address(url: str) -> bool:
+    """Whether it is an http(s) address that holds neither key nor password."""
+    parts = urlsplit(url) if _is_whole(url) else None
+    return parts is not None and not (parts.username or parts.password or parts.query or parts.fragment)
+
+
+def is_variable(name: str) -> bool:
+    """Whether a variable of the environment may have this name."""
+    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name))
+
+
+def _is_whole(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

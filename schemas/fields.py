@@ -53,17 +53,18 @@ def marked(field: FieldInfo, mark: str) -> bool:
 
 
 def by_kind(*models: type[Fields]) -> Callable[[Any], str | None]:
-    """For pydantic's Discriminator: the class (by name, its Tag) that a mapping's `kind` chooses; the first without.
+    """For pydantic's Discriminator: the class (by name, its Tag) that a mapping's `kind` chooses.
 
-    `kind: null` is a choice as well: of a class whose `kind` may be left open; where there is none, of no class.
+    Without, of those that need none the one that has most of the mapping's fields, the first of several. `kind: null`
+    is a choice as well: of a class whose `kind` may be left open; where there is none, of no class.
     """
-    default = models[0].__name__
+    open_ones = [model for model in models if not model.model_fields["kind"].is_required()] or list(models[:1])
 
     def choose(value: Any) -> str | None:
         if not isinstance(value, dict):
-            return next((model.__name__ for model in models if isinstance(value, model)), default)
+            return next((model.__name__ for model in models if isinstance(value, model)), open_ones[0].__name__)
         if "kind" not in value:
-            return default
+            return max(open_ones, key=lambda model: len(model.model_fields.keys() & value.keys())).__name__
         kind = value["kind"]
         return next((model.__name__ for model in models if kind in _choices(model)), None)
 
