@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,6 +104,9 @@ class Dag:
     `models` maps each model that decides bytes to its file, files or folder; `packages` are those, beside the ones that
     every build needs, whose versions do. `fetches`: a step asks hosts of the internet, which is limited cluster-wide.
     `asks`: the first step of a stage asks a language model. `fit`: it ends in an artefact; its layout has no members.
+    `chosen` tells, name by name, what the recipe came to where it leaves something open, a model's own threshold, say:
+    in plan, manifest and card; `expected` is for plan alone. `unrepeatable`: further reasons why another build may come
+    to other bytes.
     """
 
     name: str
@@ -116,6 +119,9 @@ class Dag:
     fetches: bool = False
     asks: Asking | None = None
     fit: Fitting | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, str] = field(default_factory=dict)
+    unrepeatable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_columns(self)

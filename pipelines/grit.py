@@ -4,68 +4,143 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
+from builders import rows
+from builders.filters.clip import HALVED, ClipScore, PrepareImage, PrepareText
+from builders.filters.clip_files import ClipSpec, find_clip
 from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
 from builders.grounding.caption import CheckCaption
 from builders.grounding.chunks import NounChunks, parser_folder, wants_gpu
-from builders.grounding.detect import Detect, SelectBoxes
+from builders.grounding.detect import SelectBoxes
+from builders.grounding.photo import CentreCrop, MinSide
 from builders.grounding.sample import GritSample
 from builders.grounding.tasks.names import Names
 from builders.grounding.tasks.pack import TaskSamples
+from builders.grounding.words import known_categories, load_words
 from builders.shards.unit import Layout, Member
 from builders.sources.coco import CocoPairs, open_coco
 from builders.sources.images import ReadImage
-from builders.sources.pairs import ReadPairImage
+from builders.sources.pairs import Pairs, ReadPairImage
+from builders.sources.pairs_open import open_pairs
 from builders.sources.scenes.source import ScenesPairs, open_scenes
 from builders.step import Step
 from pipelines.dag import Dag, Stage
+from pipelines.detectors import Chosen, annotated, learned
+from pipelines.pairs import PACKAGES as CLIP_PACKAGES
+from schemas.grounding import AnnotationsDetector
+from schemas.pairs import PairsSource
 from schemas.recipe import GritRecipe
 from schemas.sources import ScenesSource
+
+Source = CocoPairs | ScenesPairs | Pairs
+SIMILARITIES = ("clip_similarity_vitb32", "clip_similarity_vitl14")
+"""Columns of the released records."""
 
 
 def grit(recipe: GritRecipe) -> Dag:
     """The DAG of a GrIT recipe. Raises UserError where the recipe names what is not there."""
     source, read_image = _inputs(recipe)
-    detector = AnnotatedBoxes(source.categories, {**source.synonyms, **recipe.detector.synonyms})
-    words = detector.table()
     parser = parser_folder(recipe.parser)
-    pack = _tasks(recipe, source, Names(words, source.categories)) if recipe.tasks else None
+    chosen, names, place = _detector(recipe, source)
+    clip, clip_models = _similarity(recipe)
+    crop = recipe.centre_crop
+    photo, extension = ("cropped", "cropped_format") if crop else ("image", "format")
+    pack = _tasks(recipe, source, names, extension) if recipe.tasks else None
     text, record = ("_text", "_json") if pack else ("caption", "json")
+    small = (MinSide(recipe.min_side),) if recipe.min_side else ()
+    follow = (CentreCrop(crop.least),) if crop else ()
     return Dag(
         name=recipe.name or "grit",
         source=source,
         stages=(
-            Stage("photos", (CheckCaption(recipe.caption_max_chars, grounded=True), read_image, PlaceBoxes())),
+            Stage("photos", (CheckCaption(recipe.caption_max_chars, grounded=True), read_image, *small, *place)),
             Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=int(wants_gpu(parser)), batch=256),
-            Stage(
-                "grounding",
-                (
-                    Detect(detector),
-                    SelectBoxes(recipe.nms_iou, recipe.min_score),
-                    GritSample(recipe.tokens.lower_right),
-                ),
-            ),
+            chosen.stage(recipe.output.unit),
+            Stage("boxes", (SelectBoxes(recipe.nms_iou, chosen.min_score), *follow)),
+            *clip,
+            Stage("sample", (_sample(recipe, source),)),
         ),
         layout=Layout(
-            members=(Member("image", extension_from="format"), Member(text, "txt"), Member(record, "json")),
-            tallies=("n_chunks", "dropped_pronoun", "dropped_abstract", "boxes_invalid", "boxes_crowd")
-            + ("dropped_nms", "n_boxes", "n_phrases", "n_nested", "n_crossing"),
+            members=(Member(photo, extension_from=extension), Member(text, "txt"), Member(record, "json")),
+            tallies=("n_chunks", "dropped_pronoun", "dropped_abstract")
+            + (("boxes_invalid", "boxes_crowd") if place else ())
+            + ("dropped_nms", "n_boxes", "n_phrases", "n_nested", "n_crossing")
+            + (("dropped_crop",) if crop else ())
+            + chosen.tallies
+            + ((HALVED,) if clip else ()),
         ),
         pack=pack,
-        models={"parser": parser},
+        models={"parser": parser, **chosen.models, **clip_models},
+        packages=tuple(dict.fromkeys((*chosen.packages, *(CLIP_PACKAGES if clip else ())))),
+        chosen=chosen.told,
+        expected=chosen.expected,
+        unrepeatable=chosen.unrepeatable,
     )
 
 
-def _tasks(recipe: GritRecipe, source: CocoPairs | ScenesPairs, names: Names) -> TaskSamples:
-    """The task samples that the recipe asks for. Captions with one file or URL are of one photo."""
-    assert recipe.tasks is not None
-    photo = tuple(name for name in ("image_file", "url") if name in source.columns)
-    weights, lower_right = recipe.tasks.weights.model_dump(), recipe.tokens.lower_right
-    return TaskSamples(names, weights, recipe.tasks.per_caption, lower_right, recipe.seed, photo, gold=True)
-
-
-def _inputs(recipe: GritRecipe) -> tuple[CocoPairs | ScenesPairs, Step]:
+def _inputs(recipe: GritRecipe) -> tuple[Source, Step]:
     """The source, and the step that reads its photos."""
     if isinstance(recipe.source, ScenesSource):
         return open_scenes(recipe.source, recipe.output.unit), ReadPairImage(Path())  # every record brings its bytes
+    if isinstance(recipe.source, PairsSource):
+        pairs = open_pairs(recipe.source, recipe.output.unit, index=True)
+        return pairs, ReadPairImage(pairs.folder)
     coco = open_coco(recipe.source, recipe.output.unit)
     return coco, ReadImage(coco.folder)
+
+
+def _detector(recipe: GritRecipe, source: Source) -> tuple[Chosen, Names, tuple[Step, ...]]:
+    """Who finds boxes, how things are named, and the step that places annotated boxes, where there are any to use."""
+    if not isinstance(recipe.detector, AnnotationsDetector):
+        categories = known_categories()
+        return learned(recipe), Names(load_words(categories), categories), ()
+    assert not isinstance(source, Pairs)
+    detector = AnnotatedBoxes(source.categories, {**source.synonyms, **recipe.detector.synonyms})
+    return annotated(recipe, detector), Names(detector.table(), source.categories), (PlaceBoxes(),)
+
+
+def _similarity(recipe: GritRecipe) -> tuple[tuple[Stage, ...], dict[str, tuple[Path, ...]]]:
+    """The stages that score how well photo and caption fit, and the files that decide the scores."""
+    clip = recipe.clip
+    if not clip:
+        return (), {}
+    spec = ClipSpec(clip.model, clip.pretrained, clip.precision)
+    files = find_clip(spec)
+    score = ClipScore(spec, files.dim, score=clip.column, batch=clip.batch)
+    prepare = Stage("prepare", (PrepareImage(files.preprocess), PrepareText(spec)))
+    return (prepare, Stage("clip", (score,), gpus=1, batch=recipe.output.unit)), {"clip": files.decisive}
+
+
+def _sample(recipe: GritRecipe, source: Source) -> GritSample:
+    """The sample, with whatever is known of a pair: similarities under the released names, other columns beside."""
+    columns = source.columns
+    further = [name for name, kind in columns.items() if rows.is_scalar(name, kind) and name.startswith("source_")]
+    similar = {
+        name: f"source_{name}"
+        for name in SIMILARITIES
+        if pa.types.is_floating(columns.get(f"source_{name}", pa.null()))
+    }
+    similar |= {recipe.clip.column: recipe.clip.column} if recipe.clip else {}
+    crop: dict[str, str] = {"boxes": "_boxes_cropped", "width": "cropped_side", "height": "cropped_side"}
+    return GritSample(
+        recipe.tokens.lower_right,
+        recipe.phrases,
+        recipe.nested,
+        number=next((name for name in ("caption_id", "source_id") if name in columns), None),
+        similarities=similar,
+        told=("license", *further) if isinstance(source, Pairs) else (),
+        **(crop if recipe.centre_crop else {}),
+    )
+
+
+def _tasks(recipe: GritRecipe, source: Source, names: Names, extension: str) -> TaskSamples:
+    """The task samples that the recipe asks for. Captions with one file or URL are of one photo."""
+    assert recipe.tasks is not None
+    by = ("url", "image_file") if isinstance(source, Pairs) else ("image_file", "url")  # a tar names each sample's own
+    photo = tuple(name for name in by if name in source.columns)
+    weights, lower_right = recipe.tasks.weights.model_dump(), recipe.tokens.lower_right
+    gold = isinstance(recipe.detector, AnnotationsDetector)
+    return TaskSamples(
+        names, weights, recipe.tasks.per_caption, lower_right, recipe.seed, photo, gold=gold, format=extension
+    )

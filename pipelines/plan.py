@@ -23,6 +23,8 @@ from schemas.recipe import Recipe
 def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
     """The plan as text: inputs, the DAG as a tree with hardware and columns, and what a run would do."""
     lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs", *render_facts(dag)]
+    for name, told in (("chosen", dag.chosen), ("expected", dag.expected)):
+        lines += ["", name, *_lines(told)] if told else []
     lines += ["", _text(_tree(dag))]
     if dag.asks:
         lines += [*render_estimate(dag, dag.asks, out), ""]
@@ -32,7 +34,10 @@ def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
 
 def render_facts(dag: Dag) -> list[str]:
     """What the source tells of its inputs, a line each."""
-    facts = dag.source.facts()
+    return _lines(dag.source.facts())
+
+
+def _lines(facts: Mapping[str, int | str]) -> list[str]:
     width = max(map(len, facts), default=0)
     return [
         f"  {name:<{width}}  {value:,}" if isinstance(value, int) else f"  {name:<{width}}  {value}"

@@ -89,6 +89,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
         account(dag, store, purpose, ran.counted),
         fit_artefact(dag, dag.fit, store, lambda drawn, at: build(recipe, drawn, at)) if dag.fit else None,
         grit_statistics(store) if recipe.kind == "grit" else None,
+        dag.chosen,
     )
     store.sweep()
     return manifest
@@ -96,7 +97,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
 
 def exceptions(dag: Dag) -> list[str]:
     """Why another build of the DAG may come to other bytes."""
-    told = [FETCHED] if dag.fetches else []
+    told = [*([FETCHED] if dag.fetches else []), *dag.unrepeatable]
     if dag.asks:
         model = dag.asks.settings.model
         told.append(f"{model} was asked: another build gets its answers from the same ledger, or other ones")

@@ -16,6 +16,7 @@ from schemas.clip import Clip
 from schemas.common import BaseRecipe
 from schemas.fetch import Fetch
 from schemas.fields import Fields, by_kind, location, marked, model_name
+from schemas.grounding import AnnotationsDetector, CentreCrop, Detector, HttpDetector, Similarity
 from schemas.llm import OpenAiLlm, TemplateLlm
 from schemas.pairs import PairsSource, UrlsSource
 from schemas.rules import Rules
@@ -26,22 +27,14 @@ from schemas.tasks import Tasks
 _Coco = Annotated[CocoSource, Tag("CocoSource")]
 _Scenes = Annotated[ScenesSource, Tag("ScenesSource")]
 _Pairs = Annotated[PairsSource, Tag("PairsSource")]
-GritSource = Annotated[_Coco | _Scenes, Discriminator(by_kind(CocoSource, ScenesSource))]
+LlavaSource = Annotated[_Coco | _Scenes, Discriminator(by_kind(CocoSource, ScenesSource))]
 _Urls = Annotated[UrlsSource, Tag("UrlsSource")]
+GritSource = Annotated[_Coco | _Scenes | _Pairs, Discriminator(by_kind(CocoSource, ScenesSource, PairsSource))]
 DiskSource = Annotated[_Pairs | _Scenes, Discriminator(by_kind(PairsSource, ScenesSource))]
 _OpenAi = Annotated[OpenAiLlm, Tag("OpenAiLlm")]
 _Template = Annotated[TemplateLlm, Tag("TemplateLlm")]
 Llm = Annotated[_OpenAi | _Template, Discriminator(by_kind(OpenAiLlm, TemplateLlm))]
 PairSource = Annotated[_Pairs | _Scenes | _Urls, Discriminator(by_kind(PairsSource, ScenesSource, UrlsSource))]
-
-
-class AnnotationsDetector(Fields):
-    """COCO instances are the detector: a chunk gets the boxes of the category that its head noun names."""
-
-    kind: Literal["annotations"] = "annotations"
-    synonyms: dict[str, list[str]] = Field(
-        default_factory=dict, description="further words for categories, as word: [category, …]"
-    )
 
 
 class Tokens(Fields):
@@ -69,9 +62,21 @@ class GritRecipe(BaseRecipe):
         default_factory=list, description="nouns dropped beside the list of Kosmos-2's author, which always holds"
     )
     caption_max_chars: int = Field(1000, ge=1, description="longer captions are rejected; our choice, unpublished")
-    detector: AnnotationsDetector = AnnotationsDetector()
+    min_side: int | None = Field(None, ge=1, description="photos with a smaller side are rejected; the originals' 200")
+    detector: Detector = AnnotationsDetector()
     nms_iou: float = Field(0.5, ge=0, le=1, description="boxes that overlap more are one; unpublished, our choice")
-    min_score: float = Field(0.65, ge=0, le=1, description="boxes must score more (Kosmos-2, section 2)")
+    min_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="boxes must score more: 0.65 (Kosmos-2, section 2), or the default of a zero_shot model's family",
+    )
+    centre_crop: CentreCrop | None = Field(None, description="photos become the square in their middle")
+    phrases: Literal["outermost", "apart"] = Field(
+        "outermost", description="expressions that lie in no other (Kosmos-2), or the most chunks apart (Qwen-VL)"
+    )
+    nested: bool = Field(True, description="records hold what lies in a phrase, too, as released")
+    clip: Similarity | None = Field(None, description="adds a column of CLIP similarity")
     tokens: Tokens = Tokens()
     tasks: Tasks | None = Field(None, description="task samples beside the captions; none without it")
 
@@ -79,6 +84,14 @@ class GritRecipe(BaseRecipe):
     @classmethod
     def _lower(cls, nouns: list[str]) -> list[str]:
         return sorted({noun.strip().lower() for noun in nouns})
+
+    @model_validator(mode="after")
+    def _boxes_are_there(self) -> GritRecipe:
+        if isinstance(self.detector, AnnotationsDetector) and isinstance(self.source, PairsSource):
+            raise ValueError("detector.kind: annotations needs boxes, which pairs do not bring; give zero_shot or glip")
+        if isinstance(self.detector, HttpDetector) and self.min_score is None:
+            raise ValueError("min_score: is not given, and nobody knows what scores detector.url gives; choose it")
+        return self
 
 
 class PairsRecipe(BaseRecipe):
@@ -172,7 +185,7 @@ class LlavaRecipe(BaseRecipe):
     """LLaVA's instructions: a language model that sees captions and boxes writes turns about an image."""
 
     kind: Literal["llava"]
-    source: GritSource
+    source: LlavaSource
     llm: Llm
     weights: Weights = Weights()
     responses: Literal["drawn", "all"] = Field(

@@ -32,6 +32,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *([line, ""] if (line := packing_line(manifest)) else []),
         *_artefacts(manifest),
         *(render_statistics(manifest["statistics"]) if "statistics" in manifest else []),
+        *_chosen(manifest.get("chosen", {})),
         *_answers(manifest),
         *_voices(manifest["recipe"].get("tts")),
         "## Where it comes from",
@@ -97,6 +98,11 @@ def _tallies(tallies: Mapping[str, int]) -> list[str]:
         return []
     rows = [f"| {name} | {count:,} |" for name, count in tallies.items()]
     return ["## Counted over all records", "", "| | |", "|---|---:|", *rows, ""]
+
+
+def _chosen(chosen: Mapping[str, str]) -> list[str]:
+    """Which models, and which of their settings."""
+    return ["## Chosen", "", *(f"- {name}: {what}" for name, what in chosen.items()), ""] if chosen else []
 
 
 def _answers(manifest: Mapping[str, Any]) -> list[str]:

@@ -62,12 +62,14 @@ def finish(
     llm: Mapping[str, Any] | None = None,
     fitted: Fitted | None = None,
     statistics: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Check that every unit is committed and conserved, then write the manifest and the card. Returns the manifest.
 
     `markers` are those of all units, `recipe` is the resolved recipe, `times` what the build took, `facts` what the
     source tells of its inputs, `exceptions` why another build may come to other bytes, `llm` who was asked and what it
-    cost, `fitted` what was made in place of shards, `statistics` what `grit_statistics` counted. Raises BuildError.
+    cost, `fitted` what was made in place of shards, `statistics` what `grit_statistics` counted, `chosen` what the
+    recipe came to where it leaves something open. Raises BuildError.
     """
     check_conservation(markers, claim)
     now = {marker.unit: marker for marker in markers}
@@ -92,6 +94,7 @@ def finish(
         **({"llm": dict(llm)} if llm else {}),
         **(_made(fitted) if fitted else {}),
         **({"statistics": dict(statistics)} if statistics else {}),
+        **({"chosen": dict(chosen)} if chosen else {}),
         "times": {**times, "worker_seconds": {k: round(v, 3) for k, v in _added(m.seconds for m in markers).items()}},
     }
     store.put_bytes(CARD, render_card(manifest).encode())

@@ -52,7 +52,7 @@ def begin(recipe: Path, store: Store, *sets: str, **options: Any) -> State:
     [
         ("seed=7", "recipe.seed: 0 -> 7"),
         ("output.unit=3", "recipe.output.unit: 4 -> 3"),
-        ("min_score=0.7", "recipe.min_score: 0.65 -> 0.7"),
+        ("min_score=0.7", "recipe.min_score: null -> 0.7"),
         ("abstract_nouns=[joy]", 'recipe.abstract_nouns: [] -> ["joy"]'),
         ("tokens.lower_right=unilm", 'recipe.tokens.lower_right: "transformers" -> "unilm"'),
         ("source.limit=2", "recipe.source.limit: null -> 2"),

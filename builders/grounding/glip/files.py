@@ -13,6 +13,7 @@ from schemas.errors import UserError
 
 RELEASED = {"T": "glip_tiny_model_o365_goldg_cc_sbu.pth", "L": "glip_large_model.pth"}
 """The checkpoints that the paper's tables name; at SOURCE."""
+SIZES = {"T": "3.7 GB", "L": "6.9 GB"}
 SOURCE = "https://huggingface.co/GLIPModel/GLIP"
 TOKENIZER = "google-bert/bert-base-uncased"
 """The words that both variants were trained with."""
@@ -44,7 +45,9 @@ def find_glip(variant: Variant, checkpoint: str, tokenizer: str = TOKENIZER, whe
         raise UserError(f"{where}.variant: {variant!r} is no GLIP; give one of {', '.join(VARIANTS)}")
     path = Path(checkpoint).expanduser()
     if not path.is_file():
-        raise UserError(f"{where}.checkpoint: there is no file {path}; fetch {RELEASED[variant]} from {SOURCE}")
+        raise UserError(
+            f"{where}.checkpoint: there is no file {path}; fetch {RELEASED[variant]} ({SIZES[variant]}) from {SOURCE}"
+        )
     if path.suffix not in _SUFFIXES:
         raise UserError(f"{where}.checkpoint: {path} is neither {' nor '.join(_SUFFIXES)}; give {RELEASED[variant]}")
     folder = _folder(tokenizer, where)

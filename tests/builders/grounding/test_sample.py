@@ -305,7 +305,7 @@ def test_a_real_sample_is_consistent_in_itself(real: list[Record]) -> None:
         assert len(spans) == record["n_phrases"] + record["n_nested"] + record["n_crossing"]
 
 
-# ---- what is known of the pair beside ---------------------------------------------------------------------------------
+# ---- what is known of the pair beside --------------------------------------------------------------------------------
 
 
 def test_similarities_stand_under_their_names_and_others_stay_null() -> None:

@@ -64,7 +64,7 @@ NOT_FOUND = {
         "L",
         "nowhere.pth",
         ".",
-        "^detector.checkpoint: there is no file .*nowhere.pth; fetch glip_large_model.pth from https://huggingface.co/",
+        "^detector.checkpoint: there is no file .*nowhere.pth; fetch glip_large_model.pth .6.9 GB. from https://huggingface.co/",
     ),
     "a folder": ("T", "empty", ".", "^detector.checkpoint: there is no file .*empty; fetch glip_tiny_model_o365"),
     "another kind": ("T", "glip.zip", ".", "^detector.checkpoint: .*glip.zip is neither .pth nor .safetensors; give"),
