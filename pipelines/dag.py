@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow as pa
 from builders import rows
 from builders.fit import Fit, TakeDrawn
 from builders.llm.request import Request
+from builders.shards.store import Store
 from builders.shards.unit import PARENTS, PLACE, Layout, Member
 from builders.step import Pack, Record, Step
 from schemas.endpoint import Endpoint
@@ -106,7 +107,7 @@ class Dag:
     `asks`: the first step of a stage asks a language model. `fit`: it ends in an artefact; its layout has no members.
     `chosen` tells, name by name, what the recipe came to where it leaves something open, a model's own threshold, say:
     in plan, manifest and card; `expected` is for plan alone. `unrepeatable`: further reasons why another build may come
-    to other bytes.
+    to other bytes. `statistics`: counts from the finished index what readers compare, for manifest and card.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Dag:
     chosen: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     unrepeatable: tuple[str, ...] = ()
+    statistics: Callable[[Store], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         check_columns(self)

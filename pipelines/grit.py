@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from builders import rows
+from builders.cards.grounding import grit_statistics
 from builders.filters.clip import HALVED, ClipScore, PrepareImage, PrepareText
 from builders.filters.clip_files import ClipSpec, find_clip
 from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
@@ -76,6 +77,7 @@ def grit(recipe: GritRecipe) -> Dag:
         chosen=chosen.told,
         expected=chosen.expected,
         unrepeatable=chosen.unrepeatable,
+        statistics=grit_statistics,
     )
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import ray
 
-from builders.cards.grounding import grit_statistics
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
 from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
@@ -88,7 +87,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
         exceptions(dag),
         account(dag, store, purpose, ran.counted),
         fit_artefact(dag, dag.fit, store, lambda drawn, at: build(recipe, drawn, at)) if dag.fit else None,
-        grit_statistics(store) if recipe.kind == "grit" else None,
+        dag.statistics(store) if dag.statistics else None,
         dag.chosen,
     )
     store.sweep()
