@@ -25,6 +25,7 @@ from schemas.errors import UserError
 from schemas.load import load_recipe
 from tests.builders.grounding.detector_server import serving
 from tests.builders.grounding.glip.tiny import TINY, write_files
+from tests.pipelines.coco import good_pairs
 from tests.pipelines.milling import commit_by_hand, data_files, losses, mill, table
 from tests.tiny_clip import save_clip
 from tests.tiny_detectors import save_detector
@@ -268,6 +269,37 @@ def test_given_a_glip_then_its_boxes_become_samples(
 
 
 # -- told before anything runs
+
+
+@pytest.mark.parametrize("kind", ["annotations", "zero_shot", "http"])
+@pytest.mark.parametrize("source", ["coco", "scenes", "pairs"])
+def test_given_any_source_and_detector_with_every_option_then_the_steps_fit_together(
+    tmp_path: Path, source: str, kind: str, dino: str, clip: str
+) -> None:
+    if (source, kind) == ("pairs", "annotations"):
+        pytest.skip("pairs have no annotations; tests/schemas/test_grounding.py")
+    pairs(tmp_path, 2)
+    good_pairs(tmp_path, 2).save()
+    sources: dict[str, Any] = {
+        "coco": {"images": "photos", "captions": "captions.json", "instances": "instances.json"},
+        "scenes": {"kind": "scenes", "count": 2},
+        "pairs": {"path": "pairs.parquet"},
+    }
+    detectors: dict[str, Any] = {
+        "annotations": {"kind": "annotations"},
+        "zero_shot": {"kind": "zero_shot", "model": dino},
+        "http": {"kind": "http", "url": "http://127.0.0.1:1/detect", "name": "nobody"},
+    }
+    options: dict[str, Any] = {"centre_crop": {}, "min_side": 8, "tasks": {}, "clip": {"model": clip}, "nested": False}
+    recipe = write(tmp_path, detectors[kind], source=sources[source], min_score=0.3, **options)
+
+    text = render_plan(load_recipe(recipe), make_dag(load_recipe(recipe)), None)
+
+    steps = ["min_side", "noun_chunks", "detect", "select_boxes", "centre_crop", "prepare_image", "grit_sample"]
+    places = [text.partition("(this machine)")[2].index(f" {name}\n") for name in steps]
+    assert places == sorted(places)
+    assert ("place_boxes" in text) == (kind == "annotations")
+    assert "key.<cropped_format> (cropped)" in text
 
 
 def test_given_a_model_when_planned_then_it_is_told_with_its_own_threshold_and_size(tmp_path: Path, owl: str) -> None:
