@@ -65,4 +65,5 @@ def export(
         Shape.coco: lambda: coco.export(store, target),
         Shape.speechgpt: lambda: speechgpt.export(store, target, speechgpt.PREFIX if prefix is None else prefix),
     }
-    typer.echo(f"{target}: {writers[to]():,} samples")
+    count = writers[to]()
+    typer.echo(f"{target / conversations.FILES.get(to.value, '')}: {count:,} samples")

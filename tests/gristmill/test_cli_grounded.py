@@ -43,7 +43,8 @@ def test_given_grounded_captions_when_exported_then_the_file_is_there_and_sample
     said = cli("export", grounded, tmp_path / "out", "--to", shape)
 
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"{tmp_path / 'out'}: 2 samples\n"
+    named = tmp_path / "out" / (FILES[shape] if shape == "llava" else "")
+    assert said.out == f"{named}: 2 samples\n"
     assert (tmp_path / "out" / FILES[shape]).is_file()
 
 

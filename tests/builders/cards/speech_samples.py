@@ -98,5 +98,7 @@ def built(folder: Path, samples: Sequence[Shown], parents: Mapping[str, str] | N
     places = pa.array([inputs.index(name) for name in names], pa.int64())
     table = table.set_column(table.column_names.index(rows.ROW), rows.ROW, places)
     commit_unit(store, 0, len(inputs), table, Layout(tuple(Member(name, name) for name in members)), {})
-    finish(store, claim, read_markers(store), RECIPE, {"seconds": 1.0}, {"inputs": len(inputs)})
+    finish(
+        store, claim, read_markers(store), {**RECIPE, "kind": "speech_chain"}, {"seconds": 1.0}, {"inputs": len(inputs)}
+    )
     return store
