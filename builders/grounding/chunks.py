@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, Token
 from thinc.api import require_gpu
 
-from builders.grounding.expressions import ABSTRACT_NOUNS, chunk_drop_reason, expand
+from builders.grounding.expressions import ABSTRACT_NOUNS, chunk_drop_reason, expand, noun_chunks
 from builders.step import Record, Rejected, Result, Services
 from builders.uri import shipped
 from schemas.errors import UserError
@@ -91,7 +91,7 @@ class NounChunks:
         dropped = {"pronoun": 0, "abstract": 0}
         lower = [token.lower_ for token in doc]
         chunks = []
-        for chunk in doc.noun_chunks:
+        for chunk in noun_chunks(doc):
             reason = chunk_drop_reason(chunk, self._drops)
             if reason:
                 dropped[reason] += 1

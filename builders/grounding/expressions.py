@@ -5,7 +5,7 @@ A span is `(start, end)`, character offsets into the caption, end exclusive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 
 from spacy.tokens import Doc, Span, Token
 
@@ -19,6 +19,15 @@ ABSTRACT_NOUNS = frozenset(
 """Nouns that no box can show; the list of Kosmos-2's author (microsoft/unilm, kosmos-2)."""
 
 _CLOSING = {")": "(", "]": "[", "}": "{"}
+
+
+def noun_chunks(doc: Doc) -> Iterator[Span]:
+    """spaCy's noun chunks, without punctuation that a parser hung on their first word: ": a train", "- photo"."""
+    for chunk in doc.noun_chunks:
+        start = chunk.start
+        while start < chunk.root.i and (doc[start].is_punct or doc[start].is_space):
+            start += 1
+        yield doc[start : chunk.end]
 
 
 def chunk_drop_reason(chunk: Span, abstract: Set[str] = ABSTRACT_NOUNS) -> str | None:

@@ -27,7 +27,7 @@ if REPOSITORY not in sys.path:
 
 from convert import read_conllu, to_clear  # noqa: E402
 
-from builders.grounding.expressions import chunk_drop_reason, expand, uncontained  # noqa: E402
+from builders.grounding.expressions import chunk_drop_reason, expand, noun_chunks, uncontained  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _whole(caption: str) -> str:
 
 def kept_chunks(doc: Doc) -> list[Span]:
     """The noun chunks that a box could hold."""
-    return [chunk for chunk in doc.noun_chunks if chunk_drop_reason(chunk) is None]
+    return [chunk for chunk in noun_chunks(doc) if chunk_drop_reason(chunk) is None]
 
 
 def expressions(doc: Doc) -> list[str]:

@@ -10,7 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, Token
 
-from builders.grounding.expressions import ABSTRACT_NOUNS, Offsets, chunk_drop_reason, expand, uncontained
+from builders.grounding.expressions import (
+    ABSTRACT_NOUNS,
+    Offsets,
+    chunk_drop_reason,
+    expand,
+    noun_chunks,
+    uncontained,
+)
 
 Parsed = Callable[[str], Doc]
 
@@ -84,6 +91,21 @@ def test_dangling_conjunctions_punctuation_and_lone_brackets_are_trimmed(
     parsed: Parsed, items: str, grown: str
 ) -> None:
     assert expression(parsed(items), "a dog") == grown
+
+
+@pytest.mark.parametrize(
+    ("items", "found"),
+    [
+        (":/:/punct/2 the/DT/det/2 train/NN/ROOT/2 on/IN/prep/2 rails/NNS/pobj/3", ["the train", "rails"]),
+        ("-/:/punct/3 -/:/punct/3 stock/NN/compound/3 photo/NN/ROOT/3", ["stock photo"]),
+        ("close/JJ/amod/2 -/:/punct/2 up/NN/ROOT/2", ["close - up"]),
+        ("?/./ROOT/0", []),
+    ],
+)
+def test_a_chunk_starts_at_a_word(parsed: Parsed, items: str, found: list[str]) -> None:
+    chunks = list(noun_chunks(parsed(items)))
+    assert [chunk.text for chunk in chunks] == found
+    assert all(expand(chunk)[0] == chunk.start_char for chunk in chunks)
 
 
 def test_a_bracket_before_the_chunk_without_its_partner_is_trimmed_on_the_left(parsed: Parsed) -> None:
