@@ -29,6 +29,9 @@ from convert import read_conllu, to_clear  # noqa: E402
 
 from builders.grounding.expressions import chunk_drop_reason, expand, noun_chunks, uncontained  # noqa: E402
 
+DEVELOPMENT = ("gold40.txt", "gold_coco.txt", "gold_coco_dev.txt", "gold_web_dev.txt")
+"""The gold files that may be read while the parser is mended; the other two are for tests."""
+
 
 @dataclass(frozen=True)
 class Items:
@@ -120,7 +123,7 @@ def score_treebank(nlp: Language, path: Path) -> dict[str, float]:
 def main() -> None:
     """Parse the command line, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("gold", type=Path, nargs="*", default=[HERE / "gold40.txt", HERE / "gold_coco.txt"])
+    parser.add_argument("gold", type=Path, nargs="*", default=[HERE / name for name in DEVELOPMENT])
     parser.add_argument("--pipeline", type=Path, default=HERE / "pipeline")
     parser.add_argument("--dev", type=Path, help="a UD English .conllu file that was not trained on")
     parser.add_argument("--wrong", action="store_true", help="show what was found where it is wrong")
