@@ -21,9 +21,10 @@ _COLUMNS = ("n_phrases", "n_boxes", "n_phrase_boxes", "phrase_words", "heads")
 def grit_statistics(store: Store) -> dict[str, Any]:
     """Counts over the committed units of a grit dataset, from its index alone.
 
-    `spans` are the expressions that lie in no other, `boxes` theirs, `boxes_nested` those of all others; `words` is the
-    mean length of a span, None without one. `without_box` counts the pairs whose chunks got no box. `heads` maps the
-    most frequent head nouns of the spans to how many they name. Raises UserError for an index of another kind.
+    `spans` are the expressions that lie in no other, `boxes` theirs, `boxes_nested` those of all others; boxes that
+    a crop cut off are none. `words` is the mean length of a span, None without one. `without_box` counts the pairs
+    whose chunks got no box, or none that the crop left. `heads` maps the most frequent head nouns of the spans to how
+    many they name. Raises UserError for an index of another kind.
     """
     connection = connect(store)
     try:
@@ -37,12 +38,13 @@ def _counted(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, A
     if missing := [name for name in _COLUMNS if name not in columns]:
         raise UserError(f"{store}: its index has no column {missing[0]!r}; build one of kind grit, with this gristmill")
     captions = "(from samples where task is null)" if "task" in columns else "samples"
+    boxed = "n_boxes - dropped_crop" if "dropped_crop" in columns else "n_boxes"
     images, spans, boxes, all_boxes, words = _row(
         connection,
-        "select count(*), sum(n_phrases)::bigint, sum(n_phrase_boxes)::bigint, sum(n_boxes)::bigint, "
-        f"sum(phrase_words)::bigint from {captions}",
+        "select count(*), sum(n_phrases)::bigint, sum(n_phrase_boxes)::bigint, "
+        f"sum({boxed})::bigint, sum(phrase_words)::bigint from {captions}",
     )
-    (without,) = _row(connection, "select count(*) from rejects where reason = 'no_box'")
+    (without,) = _row(connection, "select count(*) from rejects where reason in ('no_box', 'no_box_in_crop')")
     heads = connection.execute(
         f"""
             with named as (select unnest(string_split(heads, ' ')) as head from {captions})

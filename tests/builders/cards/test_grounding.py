@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def test_task_samples_count_for_nothing(tmp_path: Path) -> None:
     store = grit_dataset(tmp_path / "d", [MEADOW, NO_BOX], [TWO, DOGS], pack=pack)
     assert read_manifest(store)["samples"] == 9
     assert grit_statistics(store) == COUNTED
+
+
+def test_boxes_that_a_crop_cut_off_count_for_nothing(tmp_path: Path) -> None:
+    cropped = [replace(pair, columns={"n_boxes": 5, "dropped_crop": 2}) for pair in (MEADOW, TWO)]
+    told = grit_statistics(grit_dataset(tmp_path / "d", [*cropped, "no_box_in_crop", NO_BOX]))
+    assert (told["boxes"], told["boxes_nested"], told["without_box"]) == (4, 2, 2)
 
 
 def test_a_dataset_that_kept_nothing_has_no_mean(tmp_path: Path) -> None:
