@@ -74,7 +74,11 @@ class HttpDetector:
             headers["Authorization"] = f"Bearer {self._key}"
         connector = aiohttp.TCPConnector(limit=self.concurrency, keepalive_timeout=_KEEP)
         async with aiohttp.ClientSession(
-            connector=connector, headers=headers, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connector,
+            headers=headers,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # aiohttp's own five minutes; `timeout` is ours
         ) as session:
             asking = _Asking(self, session, asyncio.Semaphore(self.concurrency))
             tasks = [asyncio.create_task(asking.ask(query)) for query in queries]
@@ -178,7 +182,7 @@ def _found(body: bytes, spans: int) -> Found | Failed:
         if len(answers) != spans:
             raise ValueError(f"{len(answers)} spans are answered, {spans} were asked for")
         return Found([one for span, answer in enumerate(answers) for one in _detections(span, answer)])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         return Failed("garbled", f"{type(error).__name__}: {error}"[:300])
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from builders.grounding import http_detector
@@ -152,6 +153,11 @@ def test_an_answer_has_so_many_seconds_in_all(ask: Asked, reply: Reply) -> None:
     assert found == Failed("timeout", "no whole answer within 0.2 s (detector.timeout)")
 
 
+def test_an_answer_may_take_as_long_as_the_recipe_says(ask: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiohttp.client, "DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+    assert ask(GOOD.after(0.3), retries=0) == FOUND
+
+
 def test_nobody_listens(services: Services) -> None:
     with serving(lambda *_: []) as url:
         pass
@@ -216,6 +222,7 @@ def test_what_would_befall_every_pair_stops_the_build(services: Services, reply:
         [{"boxes": [[0, 0, 1, 1]], "scores": [1.5]}] * 2,
         [{"boxes": [[0, 0, 1, 1]], "scores": [float("nan")]}] * 2,
         [{"boxes": [[0, 0, 1, float("inf")]], "scores": [0.5]}] * 2,
+        [{"boxes": [[0, 0, 1, 10**400]], "scores": [0.5]}] * 2,
         [{"boxes": [[0, 0, 1]], "scores": [0.5]}] * 2,
         [{"boxes": [[0, 0, 1, "1,0"]], "scores": [0.5]}] * 2,
         [{"boxes": [[0, 0, 1, 1]], "scores": []}] * 2,
@@ -224,7 +231,7 @@ def test_what_would_befall_every_pair_stops_the_build(services: Services, reply:
         "ab",
         None,
     ],
-    ids=["score", "nan", "infinite", "corner", "text", "counts", "score text", "no boxes", "a text", "null"],
+    ids=["score", "nan", "infinite", "immense", "corner", "text", "counts", "score text", "no boxes", "a text", "null"],
 )
 def test_an_answer_that_breaks_the_contract_is_garbled(ask: Asked, spans: Any) -> None:
     found = ask(as_json({"spans": spans}), retries=0)
