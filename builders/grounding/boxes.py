@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Box = tuple[float, float, float, float]
 
 
@@ -13,7 +17,7 @@ Box = tuple[float, float, float, float]
 class Detection:
     """A box that a detector gives to a span: `span` is the span's position in the query.
 
-    `instance` tells annotated things apart; learned detectors leave it None.
+    `instance`, 0 or more, tells annotated things apart; learned detectors leave it None.
     """
 
     span: int
@@ -69,20 +73,33 @@ def nms(detections: Sequence[Detection], starts: Sequence[int], threshold: float
 
     The higher score wins; ties go to the span that starts first (`starts[span]`), the smaller box, the earlier
     detection. Two annotated instances are one only if they are the same instance, however they overlap.
-    Returns the survivors in the order that they were given.
+    Returns the survivors in the order that they were given. An endpoint may answer tens of thousands of boxes: a pass
+    for each survivor, over the arrays of those that are left.
     """
     order = sorted(
         range(len(detections)),
         key=lambda i: (-detections[i].score, starts[detections[i].span], area(detections[i].box), i),
     )
+    boxes = np.array([detections[i].box for i in order]).reshape(-1, 4)
+    instances = np.array([-1 if detections[i].instance is None else detections[i].instance for i in order], np.int64)
+    left = np.arange(len(order))
     kept: list[int] = []
-    for i in order:
-        if not any(_same(detections[i], detections[j], threshold) for j in kept):
-            kept.append(i)
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(order[best])
+        told = (instances[left] >= 0) & (instances[best] >= 0)
+        same = np.where(told, instances[left] == instances[best], _ious(boxes[best], boxes[left]) > threshold)
+        left = left[~same]
     return [detections[i] for i in sorted(kept)]
 
 
-def _same(a: Detection, b: Detection, threshold: float) -> bool:
-    if a.instance is not None and b.instance is not None:
-        return a.instance == b.instance
-    return iou(a.box, b.box) > threshold
+def _ious(box: Numbers, others: Numbers) -> Numbers:
+    """What `iou` gives for `box` (4) and each of `others` (N x 4), to the last bit."""
+    inner = _areas(np.concatenate([np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])], axis=1))
+    union = _areas(others) + _areas(box[None]) - inner
+    return np.divide(inner, union, out=np.zeros(len(others)), where=union > 0)
+
+
+def _areas(boxes: Numbers) -> Numbers:
+    sides: Numbers = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    return sides[:, 0] * sides[:, 1]

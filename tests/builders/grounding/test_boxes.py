@@ -174,3 +174,12 @@ def test_suppressing_twice_changes_nothing(found: list[Detection], threshold: fl
 def test_every_annotated_instance_stays_exactly_once(found: list[Detection], threshold: float) -> None:
     kept = nms(found, [0, 3, 6, 9], threshold)
     assert sorted(d.instance or 0 for d in kept) == sorted({d.instance or 0 for d in found})
+
+
+@given(detections(), st.floats(0, 1))
+def test_overlap_is_told_as_iou_tells_it_to_the_last_bit(found: list[Detection], threshold: float) -> None:
+    kept: list[Detection] = []
+    for one in sorted(found, key=lambda d: (-d.score, d.span, area(d.box))):
+        if all(iou(one.box, other.box) <= threshold for other in kept):
+            kept.append(one)
+    assert sorted(map(id, nms(found, [0, 1, 2, 3], threshold))) == sorted(map(id, kept))
