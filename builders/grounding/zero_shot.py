@@ -74,7 +74,8 @@ class ZeroShot:
         2% at most, but for the most elongated): otherwise hardly two photos of the web would share a batch. 1 is exact.
     precision: of the matrix products (autocast) on a GPU; boxes and scores are float32.
     over: how a caption's tokens make the score of a span, see zero_shot_model.
-    most: boxes a photo, the best; 300 is what Grounding DINO's evaluation keeps (its `num_select`).
+    most: boxes a photo, the best; 300 is what Grounding DINO's evaluation keeps (its `num_select`). Every span keeps
+        its best one, so that none of a caption of many is lost.
     threads: that decode photos; torch's own, too, where there is no GPU.
     """
 
@@ -191,8 +192,11 @@ class ZeroShot:
         )
 
     def _best(self, found: list[Detection]) -> list[Detection]:
-        """The `most` best, by span and score."""
-        best = sorted(found, key=lambda one: (-one.score, one.span, one.box))[: self.most]
+        """The best of every span, and of the others the best up to `most` in all; by span and score."""
+        ranked = sorted(found, key=lambda one: (-one.score, one.span, one.box))
+        first: dict[int, Detection] = {}
+        others = [one for one in ranked if first.setdefault(one.span, one) is not one]
+        best = [*first.values(), *others[: max(0, self.most - len(first))]]
         return sorted(best, key=lambda one: (one.span, -one.score, one.box))
 
 

@@ -205,6 +205,14 @@ def test_the_best_boxes_of_a_photo_are_kept(ready: Ready, photos: list[bytes]) -
     assert [one.span for one in best] == sorted(one.span for one in best)
 
 
+def test_every_span_keeps_its_best_box_however_few_a_photo_may_have(ready: Ready, photos: list[bytes]) -> None:
+    query = Query(photos[0], CAPTION, SPANS, {})
+    everything = boxes(ready("grounding-dino", threshold=0.0).detect([query])[0])
+    one_each = boxes(ready("grounding-dino", threshold=0.0, most=1).detect([query])[0])
+    assert [one.span for one in one_each] == [0, 1, 2, 3]
+    assert all(one.score == max(other.score for other in everything if other.span == one.span) for one in one_each)
+
+
 def small_gpu(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     """A device that holds `most` photos; returns the sizes of the batches that were tried."""
     sizes: list[int] = []
