@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ CHUNK = pa.struct(
 tagger or a number says that it means several; `of`: the words of the noun in "a group of …"."""
 
 SHIPPED_PARSER = "models/caption_parser/pipeline"
+_OTHER_SPACES = re.compile(r"[^\S \t\r\n]")
+"""A no-break space, say, which a parser takes for a noun. One character becomes one, so that offsets stay."""
 _SEVERAL = {"several", "many", "multiple", "various", "numerous", "these", "those", "both", "few"}
 _ONE = {"one", "1", "a", "an"}
 
@@ -83,7 +86,7 @@ class NounChunks:
 
     def __call__(self, records: list[Record]) -> list[Result]:
         assert self._nlp is not None, "setup was not called"
-        captions = [record["caption"] for record in records]
+        captions = [_OTHER_SPACES.sub(" ", record["caption"]) for record in records]
         with self._nlp.memory_zone():  # otherwise every new word of a long build stays in memory
             return [self._chunks(doc) for doc in self._nlp.pipe(captions, batch_size=len(captions))]
 

@@ -31,6 +31,13 @@ def result(step: NounChunks, caption: str) -> Record:
     return found
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000", "\u2028"])
+def test_a_space_of_another_kind_is_read_as_a_space_and_offsets_stay(step: NounChunks, space: str) -> None:
+    found = result(step, f"a woman{space}with{space}a{space}dog")
+    assert found == result(step, "a woman with a dog")
+    assert [(chunk["start"], chunk["end"]) for chunk in found["_chunks"]] == [(0, 7), (13, 18)]
+
+
 # ---- a chunk described -----------------------------------------------------------------------------------------------
 
 
