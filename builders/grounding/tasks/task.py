@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,11 +34,14 @@ class Referring:
 
 
 def unique(caption: str, phrases: Sequence[Phrase]) -> list[Referring]:
-    """The phrases that the caption says once: "a dog and a dog" refers to neither."""
+    """The phrases that the caption says once: "a dog and a dog" refers to neither, whether or not both have a box."""
     all_words = [inner(caption[phrase.start : phrase.end]) for phrase in phrases]
-    times = Counter(words.casefold() for words in all_words)
     pairs = zip(all_words, phrases, strict=True)
-    return [Referring(words, phrase) for words, phrase in pairs if times[words.casefold()] == 1]
+    return [Referring(words, phrase) for words, phrase in pairs if _times(words, caption) == 1]
+
+
+def _times(words: str, caption: str) -> int:
+    return len(re.findall(rf"(?<!\w){re.escape(words.casefold())}(?!\w)", caption.casefold()))
 
 
 def inner(words: str) -> str:

@@ -88,6 +88,11 @@ def test_a_phrase_that_stands_twice_refers_to_nothing() -> None:
     assert [one.words for one in unique("A dog and a dog and 1 cat", twice)] == ["1 cat"]
 
 
+def test_a_phrase_that_is_said_again_without_a_box_is_not_asked_about() -> None:
+    assert not unique("A dog sits by a dog", [DOG])
+    assert [one.words for one in unique("A dog sits by a doghouse", [DOG])] == ["a dog"]
+
+
 @pytest.mark.parametrize(
     ("words", "said_inside"),
     [
