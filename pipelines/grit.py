@@ -143,6 +143,5 @@ def _tasks(recipe: GritRecipe, source: Source, names: Names, extension: str) -> 
     photo = tuple(name for name in by if name in source.columns)
     weights, lower_right = recipe.tasks.weights.model_dump(), recipe.tokens.lower_right
     gold = isinstance(recipe.detector, AnnotationsDetector)
-    return TaskSamples(
-        names, weights, recipe.tasks.per_caption, lower_right, recipe.seed, photo, gold=gold, format=extension
-    )
+    count, cut = recipe.tasks.per_caption, bool(recipe.centre_crop)
+    return TaskSamples(names, weights, count, lower_right, recipe.seed, photo, gold=gold, cut=cut, format=extension)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -31,7 +31,8 @@ class TaskSamples:
     A sample's `key.json` and `key.txt` are `_json` and `_text`; a task sample's hold `task`, `prompt`, `target`, and
     `conversations` and `messages` as conversations about images do. `task` is null for the caption; `n_tasks` counts
     what it brought. `photo`: columns that tell which captions are of one photo, the first that is not null; what one
-    of them names is never absent from another. `gold`: the record tells every annotated box (`_gold`). A key that is
+    of them names is never absent from another. `gold`: the record tells every annotated box (`_gold`); `cut`: of the
+    whole photo, of which the image is a part, so that these boxes are not absent for certain, nor there. A key that is
     too long to be added to brings no task. `format`: the column that tells the image's extension.
     """
 
@@ -42,6 +43,7 @@ class TaskSamples:
     seed: int
     photo: tuple[str, ...] = ()
     gold: bool = False
+    cut: bool = False
     format: str = "format"
     name: ClassVar = "task_samples"
     joins: ClassVar = False
@@ -70,13 +72,13 @@ class TaskSamples:
         for record in records:
             captions.setdefault(self._photo(record), []).append(record["caption"])
         return [
-            self.names.of(
-                captions[self._photo(record)],
-                _things(item),
-                [box["category"] for box in record["_gold"]] if self.gold else [],
-            )
-            for record, item in zip(records, told, strict=True)
+            self._one(record, item, captions[self._photo(record)]) for record, item in zip(records, told, strict=True)
         ]
+
+    def _one(self, record: Record, told: Mapping[str, Any], captions: Sequence[str]) -> Named:
+        annotated = [box["category"] for box in record["_gold"]] if self.gold else []
+        named = self.names.of(captions, _things(told), [] if self.cut else annotated)
+        return replace(named, never_absent=named.never_absent.union(annotated))
 
     def _photo(self, record: Record) -> str:
         return next((str(record[name]) for name in self.photo if record[name] is not None), record["key"])

@@ -103,6 +103,17 @@ def test_annotated_boxes_are_shown_and_never_absent() -> None:
     assert " no" not in {one["target"] for one in found}
 
 
+def test_what_was_annotated_on_the_whole_photo_is_neither_shown_by_a_part_of_it_nor_absent() -> None:
+    cut = (
+        Pair("a", "a cat", (("a cat", "a cat", [DOG]),), columns={"_gold": [{"category": "zebra"}]}),
+        Pair("b", "one zebra", (("one zebra", "one zebra", [DOG]),), columns={"_gold": []}),
+    )
+    weights = {"pali_listing": 1.0, "pali_presence": 1.0}
+    found = [one for seed in range(20) for one in of(packed(cut, gold=True, cut=True, weights=weights, seed=seed), 0)]
+    assert {one["target"] for one in found} == {" cat", " yes"}
+    assert not any("zebra" in one["prompt"] for one in found)
+
+
 @pytest.mark.parametrize(
     ("chunk", "expression", "listed"),
     [
