@@ -55,6 +55,9 @@ def test_what_any_words_of_a_caption_could_mean_is_never_absent(names: Names, ca
         ("lunch", "fork"),
         ("two FARMS", "cow"),
         ("at the beach", "boat"),
+        ("two bicyclists", "bicycle"),
+        ("skateboarding", "skateboard"),
+        ("men playing football", "sports ball"),
     ],
 )
 def test_what_is_usual_in_a_scene_is_never_absent(names: Names, caption: str, thing: str) -> None:
