@@ -41,6 +41,19 @@ _SWIN_BLOCK = (
     (".attention.", ".attn."),
 )
 _QKV = re.compile(r"\.attn\.([qkv])_proj\.")
+_NUMBERS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
+"""How a number of numpy is pickled. Where training evaluated before it saved, the score stands beside the model as one
+(microsoft/GLIP, engine/trainer.py, eval_result)."""
+
+
+class _Unread:
+    """Stands for what a pickle made of numpy's numbers, which nobody reads: numpy itself is not called."""
+
+    def __init__(self, *pickled: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
 
 
 def released_name(name: str) -> tuple[str, int | None]:
@@ -123,9 +136,12 @@ def _tensors(path: Path, told: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with torch.serialization.safe_globals([(_Unread, name) for name in _NUMBERS]):
+            read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch and safetensors raise whatever they run into
-        raise UserError(f"{told} is no checkpoint: {first_line(error)}; give a .pth of GLIP's authors") from None
+        refused = re.search(r"GLOBAL (\S+)", str(error))  # torch's own words advise to run the pickle
+        why = f"it asks for {refused[1]}, which no weights need" if refused else first_line(error)
+        raise UserError(f"{told} is no checkpoint: {why}; give a .pth of GLIP's authors") from None
     tensors = read.get("model") if isinstance(read, dict) else None
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise UserError(f"{told} holds no tensors under 'model'; give a .pth of GLIP's authors")

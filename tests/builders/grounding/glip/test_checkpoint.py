@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -168,26 +171,42 @@ def test_a_tensor_that_does_not_fit_is_told_by_its_name(change: Change, why: str
 
 
 class Runs:
-    """Unpickled, it writes a file."""
+    """Unpickled, it makes a folder."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.mark,))
+        return (os.mkdir, (str(self.mark),))
 
 
 def test_a_checkpoint_that_is_code_is_never_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     (tmp_path / "old.pth").write_bytes(pickle.dumps({"model": Runs(mark)}, protocol=2))
     torch.save({"model": weights(), "hook": Runs(mark)}, tmp_path / "new.pth")
-    for name in ("old.pth", "new.pth"):
+    told = {"old.pth": "mmap can only be used", "new.pth": "it asks for posix.mkdir, which no weights need"}
+    for name, why in told.items():
         with pytest.raises(
-            UserError, match=f"^detector.checkpoint: .*{name} is no checkpoint: .*; give a .pth"
+            UserError, match=f"^detector.checkpoint: .*{name} is no checkpoint: .*{why}.*; give a .pth"
         ) as raised:
             load_model(tmp_path / name, TINY)
         assert "\n" not in str(raised.value)
     assert not mark.exists()
+
+
+def test_the_score_that_training_kept_beside_the_model_does_not_matter(tmp_path: Path) -> None:
+    """A number of numpy, under the module's name of that time and of now."""
+    named = {f"module.{name}": tensor for name, tensor in weights().items()}
+    path = tmp_path / "glip.pth"
+    torch.save({"model": named, "eval_result": np.float64(0.498)}, path)
+    old = tmp_path / "old.pth"
+    with zipfile.ZipFile(path) as members, zipfile.ZipFile(old, "w") as copy:
+        for name in members.namelist():
+            copy.writestr(name, members.read(name).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+
+    assert b"numpy.core.multiarray" in old.read_bytes()
+    for file in (path, old):
+        assert torch.equal(load_model(file, TINY).head.bias0, weights()["rpn.head.bias0"])
 
 
 @pytest.mark.parametrize("held", [[], {}, {"model": 7}, {"model": {"a": 1}}], ids=["list", "empty", "number", "names"])
