@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -136,6 +137,9 @@ def _tensors(path: Path, told: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        with zipfile.ZipFile(path) as members:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members.infolist()):
+                raise ValueError("it is compressed, as torch writes none, and may unpack to any size")
         with torch.serialization.safe_globals([(_Unread, name) for name in _NUMBERS]):
             read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch and safetensors raise whatever they run into

@@ -184,10 +184,10 @@ def test_a_checkpoint_that_is_code_is_never_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     (tmp_path / "old.pth").write_bytes(pickle.dumps({"model": Runs(mark)}, protocol=2))
     torch.save({"model": weights(), "hook": Runs(mark)}, tmp_path / "new.pth")
-    told = {"old.pth": "mmap can only be used", "new.pth": "it asks for posix.mkdir, which no weights need"}
+    told = {"old.pth": "File is not a zip file", "new.pth": "it asks for posix.mkdir, which no weights need"}
     for name, why in told.items():
         with pytest.raises(
-            UserError, match=f"^detector.checkpoint: .*{name} is no checkpoint: .*{why}.*; give a .pth"
+            UserError, match=f"^detector.checkpoint: .*{name} is no checkpoint: .*{why}; give a .pth"
         ) as raised:
             load_model(tmp_path / name, TINY)
         assert "\n" not in str(raised.value)
@@ -207,6 +207,15 @@ def test_the_score_that_training_kept_beside_the_model_does_not_matter(tmp_path:
     assert b"numpy.core.multiarray" in old.read_bytes()
     for file in (path, old):
         assert torch.equal(load_model(file, TINY).head.bias0, weights()["rpn.head.bias0"])
+
+
+def test_a_checkpoint_that_would_unpack_to_any_size_is_not_unpacked(checkpoint: Path, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(checkpoint) as members, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in members.namelist():
+            packed.writestr(name, members.read(name))
+    with pytest.raises(UserError, match=r"^detector.checkpoint: .*bomb.pth is no checkpoint: .* it is compressed, "):
+        load_model(bomb, TINY)
 
 
 @pytest.mark.parametrize("held", [[], {}, {"model": 7}, {"model": {"a": 1}}], ids=["list", "empty", "number", "names"])
