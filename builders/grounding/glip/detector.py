@@ -102,7 +102,8 @@ class Glip:
         mask = torch.arange(ids.shape[1]) < lengths[:, None]
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             levels = self._model(*(tensor.to(self._device) for tensor in (pixels, ids, mask)))
-        if not all(bool(values.isfinite().all()) for level in levels for values in (level.logits, level.boxes)):
+        said = (values for level in levels for values in (level.logits, level.boxes, level.centerness))
+        if not all(bool(values.isfinite().all()) for values in said):
             raise ValueError("the model's answer is no number")
         phrases = [list(one.text.phrases.values()) for one in part]
         return [boxes_of(levels, i, phrases[i], one.size.width, one.size.height) for i, one in enumerate(part)]

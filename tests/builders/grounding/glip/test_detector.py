@@ -158,9 +158,10 @@ def test_a_single_photo_that_does_not_fit_is_told(files: GlipFiles, monkeypatch:
         glip.detect(PHOTOS[:1], CAPTIONS[:1], SPANS[:1])
 
 
-def test_an_answer_that_is_no_number_is_an_error(files: GlipFiles) -> None:
+@pytest.mark.parametrize("part", ["bbox_pred", "centerness"])
+def test_an_answer_that_is_no_number_is_an_error(files: GlipFiles, part: str) -> None:
     glip = Glip(files, "cpu", batch=1)
-    glip._model.head.bbox_pred.bias.fill_(float("nan"))
+    getattr(glip._model.head, part).bias.fill_(float("nan"))
     with pytest.raises(ValueError, match="the model's answer is no number"):
         glip.detect(PHOTOS[:1], CAPTIONS[:1], SPANS[:1])
 
