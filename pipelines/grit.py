@@ -10,6 +10,7 @@ from builders import rows
 from builders.cards.grounding import grit_statistics
 from builders.filters.clip import HALVED, ClipScore, PrepareImage, PrepareText
 from builders.filters.clip_files import ClipSpec, find_clip
+from builders.filters.clip_image import Preprocess
 from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
 from builders.grounding.caption import CheckCaption
 from builders.grounding.chunks import NounChunks, parser_folder, wants_gpu
@@ -69,7 +70,7 @@ def grit(recipe: GritRecipe) -> Dag:
             + ("dropped_nms", "n_boxes", "n_phrases", "n_nested", "n_crossing")
             + (("dropped_crop",) if crop else ())
             + chosen.tallies
-            + ((HALVED,) if clip else ()),
+            + tuple(step.halved for stage in clip for step in stage.steps if isinstance(step, ClipScore)),
         ),
         pack=pack,
         models={"parser": parser, **chosen.models, **clip_models},
@@ -103,15 +104,28 @@ def _detector(recipe: GritRecipe, source: Source) -> tuple[Chosen, Names, tuple[
 
 
 def _similarity(recipe: GritRecipe) -> tuple[tuple[Stage, ...], dict[str, tuple[Path, ...]]]:
-    """The stages that score how well photo and caption fit, and the files that decide the scores."""
-    clip = recipe.clip
-    if not clip:
+    """The stages that score how well photo and caption fit, and the files that decide the scores.
+
+    All models share one worker's GPU, and those that see a photo alike share its pixels.
+    """
+    if not recipe.clip:
         return (), {}
-    spec = ClipSpec(clip.model, clip.pretrained, clip.precision)
-    files = find_clip(spec)
-    score = ClipScore(spec, files.dim, score=clip.column, batch=clip.batch)
-    prepare = Stage("prepare", (PrepareImage(files.preprocess), PrepareText(spec)))
-    return (prepare, Stage("clip", (score,), gpus=1, batch=recipe.output.unit)), {"clip": files.decisive}
+    images: dict[Preprocess, PrepareImage] = {}
+    texts, scores, models = [], [], {}
+    for i, clip in enumerate(recipe.clip):
+        spec = ClipSpec(clip.model, clip.pretrained, clip.precision, field=f"clip.{i}")
+        files, suffix = find_clip(spec), clip.column.removeprefix("clip_similarity")
+        image = images.setdefault(files.preprocess, PrepareImage(files.preprocess, suffix=suffix))
+        text = PrepareText(spec, suffix=suffix)
+        (pixels,), (tokens,) = image.adds, text.adds
+        halved = f"{HALVED}{suffix}"
+        scores.append(
+            ClipScore(spec, files.dim, clip.column, batch=clip.batch, pixels=pixels, tokens=tokens, halved=halved)
+        )
+        texts.append(text)
+        models[f"clip.{clip.column}"] = files.decisive
+    prepare = Stage("prepare", (*images.values(), *texts))
+    return (prepare, Stage("clip", tuple(scores), gpus=1, batch=recipe.output.unit)), models
 
 
 def _sample(recipe: GritRecipe, source: Source) -> GritSample:
@@ -123,7 +137,7 @@ def _sample(recipe: GritRecipe, source: Source) -> GritSample:
         for name in SIMILARITIES
         if pa.types.is_floating(columns.get(f"source_{name}", pa.null()))
     }
-    similar |= {recipe.clip.column: recipe.clip.column} if recipe.clip else {}
+    similar |= {clip.column: clip.column for clip in recipe.clip}
     crop: dict[str, str] = {"boxes": "_boxes_cropped", "width": "cropped_side", "height": "cropped_side"}
     return GritSample(
         recipe.tokens.lower_right,

@@ -76,7 +76,7 @@ class GritRecipe(BaseRecipe):
         "outermost", description="expressions that lie in no other (Kosmos-2), or the most chunks apart (Qwen-VL)"
     )
     nested: bool = Field(True, description="records hold what lies in a phrase, too, as released")
-    clip: Similarity | None = Field(None, description="adds a column of CLIP similarity")
+    clip: list[Similarity] = Field(default_factory=list, description="columns of CLIP similarity, a model each")
     tokens: Tokens = Tokens()
     tasks: Tasks | None = Field(None, description="task samples beside the captions; none without it")
 
@@ -84,6 +84,15 @@ class GritRecipe(BaseRecipe):
     @classmethod
     def _lower(cls, nouns: list[str]) -> list[str]:
         return sorted({noun.strip().lower() for noun in nouns})
+
+    @field_validator("clip")
+    @classmethod
+    def _columns_differ(cls, clip: list[Similarity]) -> list[Similarity]:
+        names = [block.column for block in clip]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise ValueError(f"clip.{i}.column: {name!r} is another model's column already; give another name")
+        return clip
 
     @model_validator(mode="after")
     def _boxes_are_there(self) -> GritRecipe:

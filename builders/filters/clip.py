@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,17 +32,27 @@ the last digits from that of another run."""
 
 @dataclass
 class PrepareText:
-    """Adds `_tokens`: the caption's ids, int32 x the model's context. On CPU workers: it is Python, and slow."""
+    """Adds `_tokens`: the caption's ids, int32 x the model's context. On CPU workers: it is Python, and slow.
+
+    `suffix` tells apart, in column and name, what is prepared for several models.
+    """
 
     spec: ClipSpec
     column: str = "caption"
-    name: ClassVar = "prepare_text"
-    adds: ClassVar = {"_tokens": pa.large_binary()}
+    suffix: str = ""
     _tokenizer: ClipTokenizer | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"prepare_text{self.suffix}"
 
     @property
     def reads(self) -> tuple[str]:
         return (self.column,)
+
+    @property
+    def adds(self) -> dict[str, pa.DataType]:
+        return {f"_tokens{self.suffix}": pa.large_binary()}
 
     def setup(self, services: Services) -> None:
         from builders.filters.clip_model import ClipTokenizer
@@ -51,7 +61,8 @@ class PrepareText:
 
     def __call__(self, records: list[Record]) -> list[Result]:
         assert self._tokenizer is not None, "setup was not called"
-        return [{"_tokens": ids.tobytes()} for ids in self._tokenizer([record[self.column] for record in records])]
+        ids = self._tokenizer([record[self.column] for record in records])
+        return [{f"_tokens{self.suffix}": each.tobytes()} for each in ids]
 
 
 @dataclass
@@ -62,8 +73,8 @@ class ClipScore:
 
     `batch` pairs go through the model at once. Hand it many batches in one call: on a GPU the next is copied while
     one runs, and answers are fetched once. Too little GPU memory halves `batch` for the rest of the worker's life, and
-    the pairs say so in `clip_halved`; a score does not depend on it but for rounding. `threads` are CPU threads where
-    there is no GPU.
+    the pairs say so in `halved`; a score does not depend on it but for rounding. `threads` are CPU threads where there
+    is no GPU. `pixels` and `tokens` name the columns that were prepared for this model.
     """
 
     spec: ClipSpec
@@ -75,6 +86,9 @@ class ClipScore:
     masked: bool = False
     batch: int = 256
     threads: int = 1
+    pixels: str = "_pixels"
+    tokens: str = "_tokens"
+    halved: str = HALVED
     _model: ClipModel | None = field(default=None, repr=False)
 
     @property
@@ -83,7 +97,7 @@ class ClipScore:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("_pixels", "_tokens", *(["_pixels_masked"] if self.masked else []))
+        return (self.pixels, self.tokens, *(["_pixels_masked"] if self.masked else []))
 
     @property
     def adds(self) -> dict[str, pa.DataType]:
@@ -91,7 +105,7 @@ class ClipScore:
         named = [name for name in (self.image_embedding, self.text_embedding) if name]
         scores = [self.score, *([f"{self.score}_masked"] if self.masked else []), *(head.column for head in self.heads)]
         columns = dict.fromkeys(scores, pa.float64()) | dict.fromkeys(named, embedding)
-        return columns | {HALVED: pa.int32()}
+        return columns | {self.halved: pa.int32()}
 
     def setup(self, services: Services) -> None:
         import torch
@@ -114,7 +128,8 @@ class ClipScore:
             part = records[start : start + self.batch]
             answer = self._try(part)
             if answer is not None:
-                pending.append(answer | {HALVED: torch.full((len(part),), self.batch < self._asked, dtype=torch.int32)})
+                halved = torch.full((len(part),), self.batch < self._asked, dtype=torch.int32)
+                pending.append(answer | {self.halved: halved})
                 start += len(part)
         return [result for answer in pending for result in _rows(answer)]
 
@@ -139,9 +154,9 @@ class ClipScore:
         model = self._model
         assert model is not None, "setup was not called"
         high, wide = model.preprocess.size
-        pixels = _packed([record["_pixels"] for record in part], np.uint8, (high, wide, 3), model.device)
+        pixels = _packed([record[self.pixels] for record in part], np.uint8, (high, wide, 3), model.device)
         images = model.embed_images(pixels)
-        texts = model.embed_texts(_packed([record["_tokens"] for record in part], np.int32, (-1,), model.device))
+        texts = model.embed_texts(_packed([record[self.tokens] for record in part], np.int32, (-1,), model.device))
         with torch.inference_mode():
             found = {self.score: (images * texts).sum(-1)}
             if self.masked:
@@ -187,7 +202,7 @@ def _rows(answer: dict[str, torch.Tensor]) -> list[Result]:
             raise ValueError(f"{name}: the model's answer is no number")
         if fetched.ndim > 1:
             columns[name] = list(fetched)
-        elif name == HALVED:
+        elif np.issubdtype(fetched.dtype, np.integer):
             columns[name] = fetched.tolist()
         else:
             columns[name] = [round(float(value), DECIMALS) for value in fetched]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import pyarrow as pa
 from PIL import Image, ImageOps
@@ -83,17 +83,26 @@ class PrepareImage:
     `draft` lets libjpeg decode at 1/2, 1/4 or 1/8 where that still leaves `draft` times the size that the photo is
     resized to: 0 is off, and then pixels equal open_clip's own, bit by bit; 1 is fastest, and changes most; 2 is the
     gap at which Pillow's own thumbnails do it.
+
+    `suffix` tells apart, in column and name, what is prepared for models that see a photo differently.
     """
 
     preprocess: Preprocess
     draft: int = 0
     column: str = "image"
-    name: ClassVar = "prepare_image"
-    adds: ClassVar = {"_pixels": pa.large_binary()}
+    suffix: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"prepare_image{self.suffix}"
 
     @property
     def reads(self) -> tuple[str]:
         return (self.column,)
+
+    @property
+    def adds(self) -> dict[str, pa.DataType]:
+        return {f"_pixels{self.suffix}": pa.large_binary()}
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
@@ -103,7 +112,7 @@ class PrepareImage:
 
     def _prepare(self, data: bytes) -> Result:
         pixels = prepared(data, self.preprocess, self.draft)
-        return pixels if isinstance(pixels, Rejected) else {"_pixels": pixels}
+        return pixels if isinstance(pixels, Rejected) else {f"_pixels{self.suffix}": pixels}
 
 
 def prepared(

@@ -15,10 +15,13 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from builders.export import grit
+from builders.filters.clip import ClipScore, PrepareImage, PrepareText
+from builders.filters.clip_files import ClipSpec, find_clip
 from builders.grounding.glip.config import VARIANTS
 from builders.shards.store import Store
 from builders.shards.verify import verify
-from builders.step import Services
+from builders.step import Record, Services
 from pipelines.kinds import make_dag
 from pipelines.plan import render_plan
 from schemas.errors import UserError
@@ -27,7 +30,7 @@ from tests.builders.grounding.detector_server import serving
 from tests.builders.grounding.glip.tiny import TINY, write_files
 from tests.pipelines.coco import good_pairs
 from tests.pipelines.milling import commit_by_hand, data_files, losses, mill, table
-from tests.tiny_clip import save_clip
+from tests.tiny_clip import VIT, save_clip
 from tests.tiny_detectors import save_detector
 
 pytestmark = pytest.mark.slow
@@ -55,6 +58,11 @@ def owl(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_clip(tmp_path_factory.mktemp("clip")))
+
+
+@pytest.fixture(scope="session")
+def larger_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_clip(tmp_path_factory.mktemp("larger_clip"), vision={**VIT, "image_size": 48}))
 
 
 def photo(number: int) -> bytes:
@@ -99,6 +107,21 @@ def samples(out: Path) -> dict[str, dict[str, Any]]:
             for member in tar:
                 if member.name.endswith(".json"):
                     found[member.name.removesuffix(".json")] = json.load(tar.extractfile(member))  # type: ignore[arg-type]
+    return found
+
+
+def similarities(model: str, services: Services) -> dict[str, float]:
+    """What a model alone makes of `pairs`, by key."""
+    spec = ClipSpec(model)
+    files, found = find_clip(spec), {}
+    steps = PrepareImage(files.preprocess), PrepareText(spec), ClipScore(spec, files.dim)
+    for step in steps:
+        step.setup(services)
+    for i in range(8):
+        record: Record = {"image": photo(i), "caption": CAPTIONS[i % 4]}
+        for step in steps:
+            record |= step([record])[0]  # type: ignore[operator]  # none is rejected
+        found[f"p{i}"] = record["clip_score"]
     return found
 
 
@@ -197,8 +220,8 @@ def test_given_a_model_then_neither_units_nor_batches_change_what_it_finds(
 
 
 @pytest.mark.ray
-def test_given_pairs_that_were_filtered_before_then_their_scores_travel_and_a_similarity_is_added(
-    tmp_path: Path, out: Path, dino: str, clip: str
+def test_given_pairs_that_were_filtered_before_then_their_scores_travel_and_similarities_are_added(
+    tmp_path: Path, out: Path, dino: str, clip: str, larger_clip: str, services: Services
 ) -> None:
     pairs(tmp_path, 6)
     first = tmp_path / "first.yaml"
@@ -206,14 +229,21 @@ def test_given_pairs_that_were_filtered_before_then_their_scores_travel_and_a_si
     first.write_text(yaml.safe_dump({"kind": "pairs", "source": source, "clip": {"model": clip}}))
     mill(first, tmp_path / "filtered")
     scores = dict(table(tmp_path / "filtered", "index", "key", "clip_score"))
-    recipe = write(tmp_path, {"kind": "zero_shot", "model": dino}, min_score=0.02, clip={"model": clip})
+    models = [{"model": clip}, {"column": "clip_similarity_vitl14", "model": larger_clip}]
+    recipe = write(tmp_path, {"kind": "zero_shot", "model": dino}, min_score=0.02, clip=models)
 
     manifest = mill(recipe, out, f"source.path={tmp_path / 'filtered'}")
+    grit.export(Store(str(out)), tmp_path / "released")
 
-    told = samples(out)
+    told, alone = samples(out), similarities(larger_clip, services)
+    released = {row["key"]: row for row in pq.read_table(tmp_path / "released").to_pylist()}
     assert told and told.keys() <= scores.keys()
     for key, one in told.items():
         assert one["source_clip_score"] == scores[key] == one["clip_similarity_vitb32"], "it is the same model"
+        assert one["clip_similarity_vitl14"] == pytest.approx(alone[key], abs=2e-6)
+        assert abs(alone[key] - scores[key]) > 1e-3, "the models do differ"
+        for column in ("clip_similarity_vitb32", "clip_similarity_vitl14"):
+            assert released[key][column] == one[column]
         assert (one["url"], one["license"], one["id"]) == (
             f"https://example.org/{key[1:]}.png",
             "CC-BY-4.0",
@@ -221,8 +251,9 @@ def test_given_pairs_that_were_filtered_before_then_their_scores_travel_and_a_si
         )
     columns = table(out, "index", "key", "parent", "source_clip_score", "clip_similarity_vitb32")
     assert columns == [(key, key, scores[key], scores[key]) for key in sorted(told)]
-    assert manifest["tallies"]["clip_halved"] == 0
-    assert manifest["content"]["models"].keys() == {"parser", "detector", "clip"}
+    assert (manifest["tallies"]["clip_halved_vitb32"], manifest["tallies"]["clip_halved_vitl14"]) == (0, 0)
+    digests = manifest["content"]["models"]
+    assert digests.keys() == {"parser", "detector", "clip.clip_similarity_vitb32", "clip.clip_similarity_vitl14"}
     assert manifest["content"]["inputs"].keys() == {"source.path", "source.index"}
 
 
@@ -290,16 +321,44 @@ def test_given_any_source_and_detector_with_every_option_then_the_steps_fit_toge
         "zero_shot": {"kind": "zero_shot", "model": dino},
         "http": {"kind": "http", "url": "http://127.0.0.1:1/detect", "name": "nobody"},
     }
-    options: dict[str, Any] = {"centre_crop": {}, "min_side": 8, "tasks": {}, "clip": {"model": clip}, "nested": False}
+    options: dict[str, Any] = {"centre_crop": {}, "min_side": 8, "tasks": {}, "nested": False}
+    options["clip"] = [{"model": clip}, {"column": "clip_similarity_vitl14", "model": clip}]
     recipe = write(tmp_path, detectors[kind], source=sources[source], min_score=0.3, **options)
 
     text = render_plan(load_recipe(recipe), make_dag(load_recipe(recipe)), None)
 
-    steps = ["min_side", "noun_chunks", "detect", "select_boxes", "centre_crop", "prepare_image", "grit_sample"]
+    steps = ["min_side", "noun_chunks", "detect", "select_boxes", "centre_crop", "prepare_image_vitb32"]
+    steps += ["clip_similarity_vitb32", "clip_similarity_vitl14", "grit_sample"]
     places = [text.partition("(this machine)")[2].index(f" {name}\n") for name in steps]
     assert places == sorted(places)
     assert ("place_boxes" in text) == (kind == "annotations")
     assert "key.<cropped_format> (cropped)" in text
+
+
+@pytest.mark.parametrize(("second", "shared_pixels"), [("clip", True), ("larger_clip", False)])
+def test_given_two_similarities_then_one_stage_scores_both_and_what_looks_alike_is_prepared_once(
+    tmp_path: Path, dino: str, clip: str, second: str, shared_pixels: bool, request: pytest.FixtureRequest
+) -> None:
+    pairs(tmp_path, 2)
+    other = {"column": "clip_similarity_vitl14", "model": request.getfixturevalue(second)}
+    recipe = write(tmp_path, {"kind": "zero_shot", "model": dino}, clip=[{"model": clip}, other])
+
+    stages = {stage.name: stage for stage in make_dag(load_recipe(recipe)).stages}
+
+    one, two = stages["clip"].steps
+    assert (stages["clip"].gpus, one.reads) == (1, ("_pixels_vitb32", "_tokens_vitb32"))
+    assert two.reads == ("_pixels_vitb32" if shared_pixels else "_pixels_vitl14", "_tokens_vitl14")
+    assert len(stages["prepare"].steps) == (3 if shared_pixels else 4)
+
+
+def test_given_a_similarity_whose_model_is_not_there_then_the_plan_says_which_of_them(
+    tmp_path: Path, dino: str, clip: str
+) -> None:
+    pairs(tmp_path, 1)
+    models = [{"model": clip}, {"column": "clip_similarity_vitl14", "model": "ViT-L-14"}]
+    recipe = write(tmp_path, {"kind": "zero_shot", "model": dino}, clip=models)
+    with pytest.raises(UserError, match=r"^clip\.1\.pretrained: ViT-L-14 needs weights"):
+        make_dag(load_recipe(recipe))
 
 
 def test_given_a_model_when_planned_then_it_is_told_with_its_own_threshold_and_size(tmp_path: Path, owl: str) -> None:

@@ -108,7 +108,7 @@ def test_where_a_model_lies_or_answers_is_none(detector: dict[str, Any], change:
         {"centre_crop": {"least": 0.5}},
         {"phrases": "apart"},
         {"nested": False},
-        {"clip": {"model": "ViT-B-32", "pretrained": "openai"}},
+        {"clip": [{"model": "ViT-B-32", "pretrained": "openai"}]},
     ],
 )
 def test_what_decides_samples_is_content(change: dict[str, Any]) -> None:
@@ -133,8 +133,10 @@ def test_what_decides_samples_is_content(change: dict[str, Any]) -> None:
         ({"detector": DINO, "min_side": 0}, "min_side is 0: "),
         ({"detector": DINO, "centre_crop": {"least": 2}}, "centre_crop.least is 2: "),
         ({"detector": DINO, "phrases": "greedy"}, "phrases is 'greedy': "),
-        ({"detector": DINO, "clip": {"column": "clip", "model": "x"}}, "clip.column is 'clip': "),
-        ({"detector": DINO, "clip": {}}, "clip.model is not given"),
+        ({"detector": DINO, "clip": [{"column": "clip", "model": "x"}]}, "clip.0.column is 'clip': "),
+        ({"detector": DINO, "clip": [{}]}, "clip.0.model is not given"),
+        ({"detector": DINO, "clip": {"model": "x"}}, "clip: must be a list"),
+        ({"detector": DINO, "clip": [{"model": "x"}, {"model": "y"}]}, "clip.1.column: 'clip_similarity_vitb32' is "),
     ],
 )
 def test_what_is_wrong_is_told_by_its_field(tmp_path: Path, fields: dict[str, Any], told: str) -> None:
@@ -173,3 +175,8 @@ def test_kosmos2s_recipe_has_the_papers_numbers() -> None:
     made = load_recipe(ROOT / "recipes/grit_kosmos2.yaml", ["source.path=/pairs", "detector.checkpoint=/glip.pth"])
     assert isinstance(made, GritRecipe) and isinstance(made.detector, GlipDetector)
     assert (made.parser, made.min_score, made.detector.variant) == ("en_core_web_trf", 0.65, "L")
+    models = [(clip.column, clip.model, clip.pretrained) for clip in made.clip]
+    assert models == [
+        ("clip_similarity_vitb32", "ViT-B-32-quickgelu", "openai"),
+        ("clip_similarity_vitl14", "ViT-L-14-quickgelu", "openai"),
+    ]

@@ -31,7 +31,7 @@ def test_content_is_every_field_that_decides_bytes() -> None:
         "centre_crop": None,
         "phrases": "outermost",
         "nested": True,
-        "clip": None,
+        "clip": [],
         "tokens": {"lower_right": "transformers"},
         "tasks": None,
         "output": {"unit": 1000},
