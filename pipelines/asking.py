@@ -128,12 +128,22 @@ def key_of(settings: Endpoint) -> str | None:
     key = os.environ.get(settings.api_key_env, "").strip()
     named = settings.api_key_env != type(settings).model_fields["api_key_env"].default
     if not key and (named or urlsplit(settings.base_url).hostname == _NEEDS_KEY):
-        raise UserError(
-            f"{settings.part}.api_key_env: the variable {settings.api_key_env} is not set; "
-            f"export {settings.api_key_env}=… where this command runs (on a cluster: on the head node, not in the "
-            "job's metadata)"
-        )
+        raise _not_set(f"{settings.part}.api_key_env", settings.api_key_env, "the head node")
     return key or None
+
+
+def check_keys(keys: Mapping[str, str]) -> None:
+    """Raises UserError where a variable of `Dag.keys` is not set here, before workers find that out for themselves."""
+    for field, variable in keys.items():
+        if not os.environ.get(variable, "").strip():
+            raise _not_set(field, variable, "every node, before Ray starts")
+
+
+def _not_set(field: str, variable: str, where: str) -> UserError:
+    return UserError(
+        f"{field}: the variable {variable} is not set; export {variable}=… where this command runs (on a cluster: on "
+        f"{where}, not in the job's metadata)"
+    )
 
 
 def ledger_store(store: Store, settings: Endpoint) -> Store:

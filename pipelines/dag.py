@@ -107,7 +107,8 @@ class Dag:
     `asks`: the first step of a stage asks a language model. `fit`: it ends in an artefact; its layout has no members.
     `chosen` tells, name by name, what the recipe came to where it leaves something open, a model's own threshold, say:
     in plan, manifest and card; `expected` is for plan alone. `unrepeatable`: further reasons why another build may come
-    to other bytes. `statistics`: counts from the finished index what readers compare, for manifest and card.
+    to other bytes. `keys`: recipe fields that name the variable of the environment from which a step takes a key, each
+    with that variable. `statistics`: counts from the finished index what readers compare, for manifest and card.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Dag:
     chosen: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     unrepeatable: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
     statistics: Callable[[Store], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:

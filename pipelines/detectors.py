@@ -38,6 +38,7 @@ class Chosen:
     packages: tuple[str, ...] = ()
     tallies: tuple[str, ...] = ()
     unrepeatable: tuple[str, ...] = ()
+    keys: dict[str, str] = field(default_factory=dict)
     expected: dict[str, str] = field(default_factory=dict)
 
     def stage(self, unit: int) -> Stage:
@@ -58,7 +59,8 @@ def learned(recipe: GritRecipe) -> Chosen:
         http = HttpDetector(asked.url, asked.api_key_env, asked.concurrency, asked.timeout, asked.retries)
         why = f"{asked.name} was asked over HTTP: another build gets what the endpoint answers then"
         told = {"detector": f"{asked.name}, over HTTP", "boxes": _boxes(recipe, recipe.min_score, "min_score")}
-        return Chosen(http, recipe.min_score, told, unrepeatable=(why,))
+        keys = {"detector.api_key_env": asked.api_key_env} if asked.api_key_env else {}
+        return Chosen(http, recipe.min_score, told, unrepeatable=(why,), keys=keys)
     if isinstance(asked, fields.GlipDetector):
         glip = find_glip(asked.variant, asked.checkpoint, asked.tokenizer)
         least, whose = _least(recipe, fields.KOSMOS2_SCORE, "Kosmos-2's")

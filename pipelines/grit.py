@@ -78,6 +78,7 @@ def grit(recipe: GritRecipe) -> Dag:
         chosen=chosen.told,
         expected=chosen.expected,
         unrepeatable=chosen.unrepeatable,
+        keys=chosen.keys,
         statistics=grit_statistics,
     )
 

@@ -20,7 +20,7 @@ from builders.shards.carry import candidates
 from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
 from builders.shards.finish import finish
 from builders.shards.store import Store
-from pipelines.asking import account, asked, key_of, note_ledger
+from pipelines.asking import account, asked, check_keys, key_of, note_ledger
 from pipelines.batch_pass import ask_in_batches
 from pipelines.dag import Dag
 from pipelines.fit import fit_artefact
@@ -137,6 +137,7 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
     began = time.monotonic()
     if dag.asks:
         key_of(dag.asks.settings)
+    check_keys(dag.keys)
     with ray_session() as cluster:
         took = time.monotonic() - began
         funnel = state.funnel

@@ -380,6 +380,27 @@ def test_given_a_threshold_then_it_is_told_in_place_of_the_models_own(tmp_path: 
     assert dag.chosen["photos"] == "shorter side 96 pixels, the longer at most 160; fp32, 8 at once"
 
 
+@pytest.mark.parametrize("key", [None, " "])
+def test_given_an_endpoint_whose_key_is_not_set_then_the_build_says_so_before_ray_starts_and_the_plan_does_not_mind(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    monkeypatch.delenv("DETECTOR_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("DETECTOR_KEY", key)
+    monkeypatch.setattr("pipelines.run.ray_session", lambda: pytest.fail("Ray is started"))
+    pairs(tmp_path, 1)
+    detector = {"kind": "http", "url": "http://127.0.0.1:1/detect", "name": "nobody", "api_key_env": "DETECTOR_KEY"}
+    recipe = write(tmp_path, detector, min_score=0.5)
+
+    assert render_plan(load_recipe(recipe), make_dag(load_recipe(recipe)), None)
+    with pytest.raises(UserError) as error:
+        mill(recipe, out)
+
+    told = str(error.value)
+    assert told.startswith("detector.api_key_env: the variable DETECTOR_KEY is not set; export DETECTOR_KEY=… where")
+    assert "\n" not in told
+
+
 @pytest.mark.parametrize(
     ("detector", "told"),
     [
