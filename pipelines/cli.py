@@ -49,12 +49,15 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
 def plan(
     recipe: RecipePath, sets: Sets = None, limit: Limit = None, out: Annotated[str | None, typer.Option()] = None
 ) -> None:
-    """Check a recipe, and tell what a build would do: inputs, stages with columns and hardware, units done and left."""
+    """Check a recipe, and tell what a build needs and would do: inputs, stages with columns and hardware, units.
+
+    What is missing is listed, and no error.
+    """
     from pipelines.kinds import make_dag
     from pipelines.plan import render_plan
 
     checked = load_recipe(recipe, _recipe_sets(sets, limit))
-    typer.echo(render_plan(checked, make_dag(checked), out))
+    typer.echo(render_plan(checked, make_dag(checked, planned=True), out))
 
 
 @app.command()

@@ -13,6 +13,7 @@ import pyarrow as pa
 from builders import rows
 from builders.fit import Fit, TakeDrawn
 from builders.llm.request import Request
+from builders.need import Need
 from builders.shards.store import Store
 from builders.shards.unit import PARENTS, PLACE, Layout, Member
 from builders.step import Pack, Record, Step
@@ -109,6 +110,8 @@ class Dag:
     in plan, manifest and card; `expected` is for plan alone. `unrepeatable`: further reasons why another build may come
     to other bytes. `keys`: recipe fields that name the variable of the environment from which a step takes a key, each
     with that variable. `statistics`: counts from the finished index what readers compare, for manifest and card.
+    `needs`: what others publish and the steps load; a DAG that was made for plan alone may lack some of it, and cannot
+    run then.
     """
 
     name: str
@@ -126,6 +129,7 @@ class Dag:
     unrepeatable: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     statistics: Callable[[Store], Mapping[str, Any]] | None = None
+    needs: tuple[Need, ...] = ()
 
     def __post_init__(self) -> None:
         check_columns(self)

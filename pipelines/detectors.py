@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from builders.grounding.annotations import AnnotatedBoxes
 from builders.grounding.detect import Detect, Detector
-from builders.grounding.glip.files import find_glip
+from builders.grounding.glip.files import RELEASED, GlipFiles, find_glip, glip_needs
 from builders.grounding.glip_detector import SIZE as GLIP_SIZE
 from builders.grounding.glip_detector import GlipDetector
 from builders.grounding.http_detector import HttpDetector
 from builders.grounding.zero_shot import HALVED, ZeroShot
 from builders.grounding.zero_shot_files import InputSize, find_detector
+from builders.need import Need
 from pipelines.dag import Stage
 from schemas import grounding as fields
 from schemas.recipe import GritRecipe
 
 PACKAGES = ("torch", "transformers", "torchvision", "numpy")
 """Those whose versions decide boxes and scores."""
-GLIP_TFLOP = {"T": 1.4, "L": 3.2}
-"""Of a photo of 800 x 1333 pixels, counted on the original networks."""
-GPU_TFLOPS = {"fp32": 20, "bf16": 100, "fp16": 100}
-"""What an H100 may come to a second: 30% of its 67 in fp32, 10% of its 990 in bf16. Assumed, not measured."""
+GLIP_TFLOP = {"T": (0.23, 0.32), "L": (1.66, 0.42)}
+"""Of the backbone, which `precision` is for, and of all else, which stays fp32. Counted by torch.utils.flop_counter on
+our own networks with a photo of 800 x 1344 pixels and 32 tokens; with 256 tokens, all else is 0.77 and 1.01."""
+PEAK, LOWER_PEAK = 67, 989
+"""TFLOP a second of an H100 SXM by its data sheet: in fp32, and in bf16 or fp16 without sparsity."""
+SHARE, LOWER_SHARE = 0.3, 0.1
+"""How much of that a GLIP may come to. Assumed; no GPU was measured."""
 UNITS_ASKED = 2
 """Units that an endpoint is asked about at once: while one waits for its last answers, the next begins."""
 
@@ -51,8 +56,17 @@ class Chosen:
         return Stage("grounding", steps, batch=unit, gpus=1)
 
 
-def learned(recipe: GritRecipe) -> Chosen:
-    """The model that a recipe names. Raises UserError where it is not there."""
+def detector_needs(recipe: GritRecipe) -> list[Need]:
+    """What others publish of a GLIP. The other models are folders or hub ids, and looked at when the DAG is made."""
+    asked = recipe.detector
+    if isinstance(asked, fields.GlipDetector):
+        return glip_needs(asked.variant, asked.checkpoint, asked.tokenizer)
+    return []
+
+
+def learned(recipe: GritRecipe, missing: Set[str] = frozenset()) -> Chosen:
+    """The model that a recipe names. Raises UserError where it is not there, unless that is `missing`: fields of needs
+    that only plan may lack."""
     asked = recipe.detector
     if isinstance(asked, fields.HttpDetector):
         assert recipe.min_score is not None
@@ -62,7 +76,7 @@ def learned(recipe: GritRecipe) -> Chosen:
         keys = {"detector.api_key_env": asked.api_key_env} if asked.api_key_env else {}
         return Chosen(http, recipe.min_score, told, unrepeatable=(why,), keys=keys)
     if isinstance(asked, fields.GlipDetector):
-        glip = find_glip(asked.variant, asked.checkpoint, asked.tokenizer)
+        glip = _glip(asked, missing)
         least, whose = _least(recipe, fields.KOSMOS2_SCORE, "Kosmos-2's")
         told = _told(f"GLIP-{asked.variant}, {glip.checkpoint.name}", GLIP_SIZE, asked.precision, asked.batch)
         return Chosen(
@@ -72,7 +86,7 @@ def learned(recipe: GritRecipe) -> Chosen:
             {"detector": (glip.checkpoint, glip.vocabulary)},
             PACKAGES,
             (HALVED,),
-            expected={"GPU hours": _hours(GLIP_TFLOP[asked.variant], GPU_TFLOPS[asked.precision])},
+            expected={"GPU hours": _hours(asked)},
         )
     assert isinstance(asked, fields.ZeroShotDetector)
     files = find_detector(asked.model)
@@ -102,12 +116,25 @@ def _boxes(recipe: GritRecipe, least: float, whose: str) -> str:
     return f"score over {least:g} ({whose}), none that overlaps a better one by more than {recipe.nms_iou:g}"
 
 
-def _hours(work: float, rate: float) -> str:
-    """TFLOP an image, TFLOP a second."""
-    million = 1e6 * work / rate / 3600
+def _glip(asked: fields.GlipDetector, missing: Set[str]) -> GlipFiles:
+    if not missing & {"detector.checkpoint", "detector.tokenizer"}:
+        return find_glip(asked.variant, asked.checkpoint, asked.tokenizer)
+    return GlipFiles(asked.variant, Path(asked.checkpoint or RELEASED[asked.variant]), Path(asked.tokenizer))
+
+
+def _hours(asked: fields.GlipDetector) -> str:
+    backbone, rest = GLIP_TFLOP[asked.variant]
+    full = f"{SHARE:.0%} of its {PEAK} TFLOP/s in fp32"
+    if asked.precision == "fp32":
+        seconds = (backbone + rest) / (SHARE * PEAK)
+        how = f"{backbone + rest:.2f} TFLOP an image on an H100 at {full}"
+    else:
+        seconds = backbone / (LOWER_SHARE * LOWER_PEAK) + rest / (SHARE * PEAK)
+        lower = f"{LOWER_SHARE:.0%} of its {LOWER_PEAK} TFLOP/s in {asked.precision}"
+        how = f"{backbone:.2f} TFLOP an image on an H100 at {lower}, and {rest:.2f} at {full}"
+    hours = seconds * 1e6 / 3600
     return (
-        f"{million:,.0f} for 1 M images, {round(91 * million, -2):,.0f} for 91 M: an estimate, {work:g} TFLOP an image "
-        f"at {rate:g} TFLOP/s, as an H100 may do"
+        f"{hours:,.0f} for 1 M images, {round(91 * hours, -2):,.0f} for 91 M: an estimate, no GPU was measured; {how}"
     )
 
 

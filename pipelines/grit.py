@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,17 +10,18 @@ import pyarrow as pa
 from builders import rows
 from builders.cards.grounding import grit_statistics
 from builders.filters.clip import HALVED, ClipScore, PrepareImage, PrepareText
-from builders.filters.clip_files import ClipSpec, find_clip
+from builders.filters.clip_files import ClipFiles, ClipSpec, clip_need, find_clip
 from builders.filters.clip_image import Preprocess
 from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
 from builders.grounding.caption import CheckCaption
-from builders.grounding.chunks import NounChunks, parser_folder, wants_gpu
+from builders.grounding.chunks import NounChunks, parser_folder, parser_need, wants_gpu
 from builders.grounding.detect import SelectBoxes
 from builders.grounding.photo import CentreCrop, MinSide
 from builders.grounding.sample import GritSample
 from builders.grounding.tasks.names import Names
 from builders.grounding.tasks.pack import TaskSamples
 from builders.grounding.words import known_categories, load_words
+from builders.need import Need
 from builders.shards.unit import Layout, Member
 from builders.sources.coco import CocoPairs, open_coco
 from builders.sources.images import ReadImage
@@ -28,7 +30,7 @@ from builders.sources.pairs_open import open_pairs
 from builders.sources.scenes.source import ScenesPairs, open_scenes
 from builders.step import Step
 from pipelines.dag import Dag, Stage
-from pipelines.detectors import Chosen, annotated, learned
+from pipelines.detectors import Chosen, annotated, detector_needs, learned
 from pipelines.pairs import PACKAGES as CLIP_PACKAGES
 from schemas.grounding import AnnotationsDetector
 from schemas.pairs import PairsSource
@@ -40,12 +42,17 @@ SIMILARITIES = ("clip_similarity_vitb32", "clip_similarity_vitl14")
 """Columns of the released records."""
 
 
-def grit(recipe: GritRecipe) -> Dag:
-    """The DAG of a GrIT recipe. Raises UserError where the recipe names what is not there."""
+def grit(recipe: GritRecipe, planned: bool = False) -> Dag:
+    """The DAG of a GrIT recipe. Raises UserError where the recipe names what is not there.
+
+    `planned`: what is only still to be fetched is listed in `needs`; the DAG is drawn without it and cannot run.
+    """
     source, read_image = _inputs(recipe)
-    parser = parser_folder(recipe.parser)
-    chosen, names, place = _detector(recipe, source)
-    clip, clip_models = _similarity(recipe)
+    needs = _needs(recipe)
+    missing = frozenset(need.field for need in needs if planned and not need.there)
+    parser = Path(recipe.parser or "") if "parser" in missing else parser_folder(recipe.parser)
+    chosen, names, place = _detector(recipe, source, missing)
+    clip, clip_models = _similarity(recipe, missing)
     crop = recipe.centre_crop
     photo, extension = ("cropped", "cropped_format") if crop else ("image", "format")
     pack = _tasks(recipe, source, names, extension) if recipe.tasks else None
@@ -80,7 +87,15 @@ def grit(recipe: GritRecipe) -> Dag:
         unrepeatable=chosen.unrepeatable,
         keys=chosen.keys,
         statistics=grit_statistics,
+        needs=needs,
     )
+
+
+def _needs(recipe: GritRecipe) -> tuple[Need, ...]:
+    """What others publish and the recipe names, in the order in which a build looks for it."""
+    clips = (clip_need(_clip_spec(recipe, place)) for place in range(len(recipe.clip)))
+    found = (parser_need(recipe.parser), *detector_needs(recipe), *clips)
+    return tuple(need for need in found if need)
 
 
 def _inputs(recipe: GritRecipe) -> tuple[Source, Step]:
@@ -94,17 +109,22 @@ def _inputs(recipe: GritRecipe) -> tuple[Source, Step]:
     return coco, ReadImage(coco.folder)
 
 
-def _detector(recipe: GritRecipe, source: Source) -> tuple[Chosen, Names, tuple[Step, ...]]:
+def _detector(recipe: GritRecipe, source: Source, missing: Set[str]) -> tuple[Chosen, Names, tuple[Step, ...]]:
     """Who finds boxes, how things are named, and the step that places annotated boxes, where there are any to use."""
     if not isinstance(recipe.detector, AnnotationsDetector):
         categories = known_categories()
-        return learned(recipe), Names(load_words(categories), categories), ()
+        return learned(recipe, missing), Names(load_words(categories), categories), ()
     assert not isinstance(source, Pairs)
     detector = AnnotatedBoxes(source.categories, {**source.synonyms, **recipe.detector.synonyms})
     return annotated(recipe, detector), Names(detector.table(), source.categories), (PlaceBoxes(),)
 
 
-def _similarity(recipe: GritRecipe) -> tuple[tuple[Stage, ...], dict[str, tuple[Path, ...]]]:
+def _clip_spec(recipe: GritRecipe, place: int) -> ClipSpec:
+    clip = recipe.clip[place]
+    return ClipSpec(clip.model, clip.pretrained, clip.precision, field=f"clip.{place}")
+
+
+def _similarity(recipe: GritRecipe, missing: Set[str]) -> tuple[tuple[Stage, ...], dict[str, tuple[Path, ...]]]:
     """The stages that score how well photo and caption fit, and the files that decide the scores.
 
     All models share one worker's GPU, and those that see a photo alike share its pixels.
@@ -114,8 +134,9 @@ def _similarity(recipe: GritRecipe) -> tuple[tuple[Stage, ...], dict[str, tuple[
     images: dict[Preprocess, PrepareImage] = {}
     texts, scores, models = [], [], {}
     for i, clip in enumerate(recipe.clip):
-        spec = ClipSpec(clip.model, clip.pretrained, clip.precision, field=f"clip.{i}")
-        files, suffix = find_clip(spec), clip.column.removeprefix("clip_similarity")
+        spec = _clip_spec(recipe, i)
+        files = ClipFiles(clip.model, Preprocess(), 0, None, ()) if spec.field in missing else find_clip(spec)
+        suffix = clip.column.removeprefix("clip_similarity")
         image = images.setdefault(files.preprocess, PrepareImage(files.preprocess, suffix=suffix))
         text = PrepareText(spec, suffix=suffix)
         (pixels,), (tokens,) = image.adds, text.adds

@@ -7,12 +7,15 @@ from schemas.recipe import GritRecipe, LlavaPretrainRecipe, LlavaRecipe, Recipe
 from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, SpeechUnitsRecipe
 
 
-def make_dag(recipe: Recipe) -> Dag:
-    """The DAG of a recipe, its inputs listed and its columns checked. Raises UserError."""
+def make_dag(recipe: Recipe, planned: bool = False) -> Dag:
+    """The DAG of a recipe, its inputs listed and its columns checked. Raises UserError.
+
+    `planned`: a grit recipe's models may still be missing, and none is fetched; such a DAG is drawn, not run.
+    """
     if isinstance(recipe, GritRecipe):
         from pipelines.grit import grit
 
-        return grit(recipe)
+        return grit(recipe, planned)
     if isinstance(recipe, LlavaPretrainRecipe):
         from pipelines.llava import llava_pretrain
 

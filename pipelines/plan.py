@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.tree import Tree
 
 from builders.cards.card import packing_line
+from builders.need import Need
 from builders.shards.dataset import read_claim
 from builders.shards.store import Store
 from pipelines.dag import Dag, Stage
@@ -21,10 +22,12 @@ from schemas.recipe import Recipe
 
 
 def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
-    """The plan as text: inputs, the DAG as a tree with hardware and columns, and what a run would do."""
+    """The plan as text: inputs, what others publish and a build needs, the DAG as a tree with hardware and columns, and
+    what a run would do."""
     lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs", *render_facts(dag)]
     for name, told in (("chosen", dag.chosen), ("expected", dag.expected)):
         lines += ["", name, *_lines(told)] if told else []
+    lines += ["", "needs", *_needs(dag.needs)] if dag.needs else []
     lines += ["", _text(_tree(dag))]
     if dag.asks:
         lines += [*render_estimate(dag, dag.asks, out), ""]
@@ -43,6 +46,16 @@ def _lines(facts: Mapping[str, int | str]) -> list[str]:
         f"  {name:<{width}}  {value:,}" if isinstance(value, int) else f"  {name:<{width}}  {value}"
         for name, value in facts.items()
     ]
+
+
+def _needs(needs: Sequence[Need]) -> list[str]:
+    """A line each, and the command that brings what only the user can bring."""
+    width = max(len(need.field) for need in needs)
+    lines = []
+    for need in needs:
+        lines.append(f"  {need.field:<{width}}  {need}")
+        lines += [f"  {'':<{width}}    {need.get}"] if need.stops else []
+    return lines
 
 
 def _tree(dag: Dag) -> Tree:
@@ -92,6 +105,10 @@ def _text(tree: Tree) -> str:
 
 def _work(recipe: Recipe, dag: Dag, out: str | None) -> str:
     total = len(dag.source.unit_sizes)
+    if stops := [need.field for need in dag.needs if need.stops]:
+        return f"units: {total:,} in all; a build would stop, it lacks {', '.join(stops)}: needs tells how to get them"
+    if fetched := [need.field for need in dag.needs if not need.there]:
+        return f"units: {total:,} in all; a build would begin with fetching {', '.join(fetched)}"
     if out is None:
         return f"units: {total:,} in all; --out tells how many of them are done"
     store = Store(out)

@@ -85,8 +85,9 @@ class GlipDetector(Fields):
 
     kind: Literal["glip"]
     variant: Literal["T", "L"] = Field(description="which sizes the checkpoint has")
-    checkpoint: str = location(
-        description="a .pth of GLIP's authors, or what `gristmill models glip-convert` made of it"
+    checkpoint: str | None = location(
+        None,
+        description="a .pth of GLIP's authors, or what `gristmill models glip-convert` made of it; a build needs it",
     )
     tokenizer: str = model_name("google-bert/bert-base-uncased", description="BERT's words: a folder or a hub id")
     precision: Literal["fp32", "bf16", "fp16"] = _precision()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ from hypothesis import settings
 
 from builders.step import Services
 from builders.torchvision_fix import complete_torchvision
+from tests.hub import Hub, put
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +29,14 @@ class _Unwatched:
 def services() -> Services:
     """What a worker without a GPU hands to its steps."""
     return Services(_Unwatched(), "cpu")
+
+
+@pytest.fixture
+def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """An empty cache in place of the hub's, and what puts files there."""
+    cache = tmp_path_factory.mktemp("hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    return partial(put, cache)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builders.filters.clip_image import Preprocess
+from builders.need import Need, cached
 from schemas.errors import UserError
 
 HUB = "hf-hub:"
@@ -21,6 +22,13 @@ WEIGHTS = "open_clip_model.safetensors"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
 _CONFIG_MAX = 1_000_000
+_PICKLED = "open_clip_pytorch_model.bin"
+"""What a repository's weights are called where it has none as WEIGHTS."""
+_SIZES = {
+    "timm/vit_base_patch32_clip_224.openai": 605_000_000,
+    "timm/vit_large_patch14_clip_224.openai": 1_710_000_000,
+}
+"""Bytes of the weights of OpenAI's, four a number; the hub lists the first."""
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -114,6 +122,23 @@ def find_clip(spec: ClipSpec) -> ClipFiles:
         raise UserError(f"{field}.model: {spec.pretrained} was trained with another GELU; name {other}")
     path = Path(_fetched(spec, "pretrained", lambda: oc.download_pretrained(tag)))
     return ClipFiles(spec.model, preprocess_of(config, tag), config["embed_dim"], spec.pretrained, (path,))
+
+
+def clip_need(spec: ClipSpec) -> Need | None:
+    """The weights of others that `find_clip` fetches, or has; None where a spec names what lies on this machine, or
+    nothing that is known. Fetches nothing."""
+    if spec.random_seed is not None or Path(spec.model).expanduser().is_dir():
+        return None
+    name = spec.model if spec.pretrained is None else f"{spec.model} {spec.pretrained}"
+    if spec.model.startswith(HUB):
+        repository, file = spec.model.removeprefix(HUB), ""
+    else:
+        tag = open_clip().get_pretrained_cfg(spec.model, spec.pretrained or "") or {}
+        repository, _, file = tag.get("hf_hub", "").rpartition("/")
+    if not repository:
+        return None
+    there = cached(repository, [file, str(Path(file).with_suffix(".safetensors"))] if file else [WEIGHTS, _PICKLED])
+    return Need(spec.field, name, f"https://huggingface.co/{repository}", _SIZES.get(repository), there)
 
 
 def _fetched(spec: ClipSpec, part: str, fetch: Callable[[], str]) -> str:

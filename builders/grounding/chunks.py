@@ -15,6 +15,7 @@ from spacy.tokens import Doc, Span, Token
 from thinc.api import require_gpu
 
 from builders.grounding.expressions import ABSTRACT_NOUNS, chunk_drop_reason, expand, noun_chunks
+from builders.need import Need
 from builders.step import Record, Rejected, Result, Services
 from builders.uri import shipped
 from schemas.errors import UserError
@@ -29,6 +30,11 @@ tagger or a number says that it means several; `of`: the words of the noun in "a
 SHIPPED_PARSER = "models/caption_parser/pipeline"
 _OTHER_SPACES = re.compile(r"[^\S \t\r\n]")
 """A no-break space, say, which a parser takes for a noun. One character becomes one, so that offsets stay."""
+_RELEASED = re.compile(r"[a-z]{2,3}_[a-z]+_[a-z]+_(sm|md|lg|trf)", re.ASCII)
+"""How spaCy's own pipelines are called."""
+_RELEASES = "https://github.com/explosion/spacy-models/releases"
+_SIZES = {"en_core_web_trf": 457_000_000}
+"""Bytes of the wheel of 3.8, as https://huggingface.co/spacy lists it."""
 _SEVERAL = {"several", "many", "multiple", "various", "numerous", "these", "those", "both", "few"}
 _ONE = {"one", "1", "a", "an"}
 
@@ -52,8 +58,19 @@ def parser_folder(parser: str | None) -> Path:
     )
 
 
+def parser_need(parser: str | None) -> Need | None:
+    """The pipeline of spaCy's own that a recipe names; None where it names ours or a folder."""
+    if parser is None or not _RELEASED.fullmatch(parser) or Path(parser).exists():
+        return None
+    there, get = spacy.util.is_package(parser), f"python -m spacy download {parser}"
+    return Need("parser", parser, _RELEASES, _SIZES.get(parser), there, get)
+
+
 def wants_gpu(folder: Path) -> bool:
-    """Whether the pipeline in `folder` holds a transformer, as `en_core_web_trf` does."""
+    """Whether the pipeline in `folder` holds a transformer, as `en_core_web_trf` does; by its name, if it is yet to be
+    fetched."""
+    if not folder.exists():
+        return folder.name.endswith("_trf")
     factories = {
         part.get("factory", "") for part in spacy.util.load_config(folder / "config.cfg")["components"].values()
     }

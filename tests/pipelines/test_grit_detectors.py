@@ -292,7 +292,6 @@ def test_given_a_glip_then_its_boxes_become_samples(
     commit_by_hand(recipe, dag, out, [0])
 
     assert dag.chosen["detector"] == "GLIP-T, glip.pth"
-    assert dag.expected["GPU hours"].startswith("19 for 1 M images, 1,800 for 91 M: an estimate, 1.4 TFLOP an image")
     assert dag.models and dag.models["detector"] == (files.checkpoint, files.vocabulary)
     found = samples(out)
     assert found.keys() == {"p0", "p1", "p2"}, losses(out)

@@ -125,7 +125,6 @@ def test_what_decides_samples_is_content(change: dict[str, Any]) -> None:
         ({}, "detector.kind: annotations needs boxes, which pairs do not bring; give zero_shot or glip"),
         ({"detector": HTTP}, "min_score: is not given, and nobody knows what scores detector.url gives; choose it"),
         ({"detector": {"kind": "zero_shot"}}, "detector.model is not given"),
-        ({"detector": {"kind": "glip", "variant": "T"}}, "detector.checkpoint is not given"),
         ({"detector": {**GLIP, "variant": "M"}}, "detector.variant is 'M': "),
         ({"detector": {**DINO, "synonyms": {}}}, "detector.synonyms is a field of another detector.kind"),
         ({"detector": {**DINO, "batch": 0}}, "detector.batch is 0: "),
@@ -161,7 +160,7 @@ def test_a_key_given_in_place_of_its_variable_is_not_told_again(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["grit_web", "grit_kosmos2"])
 def test_the_recipes_name_every_field(name: str) -> None:
     file = ROOT / "recipes" / f"{name}.yaml"
-    made = load_recipe(file, ["source.path=/pairs", "detector.checkpoint=/glip.pth"][: 1 + (name == "grit_kosmos2")])
+    made = load_recipe(file, ["source.path=/pairs"])
 
     assert isinstance(made, GritRecipe)
     text = file.read_text()
@@ -172,7 +171,7 @@ def test_the_recipes_name_every_field(name: str) -> None:
 
 
 def test_kosmos2s_recipe_has_the_papers_numbers() -> None:
-    made = load_recipe(ROOT / "recipes/grit_kosmos2.yaml", ["source.path=/pairs", "detector.checkpoint=/glip.pth"])
+    made = load_recipe(ROOT / "recipes/grit_kosmos2.yaml", ["source.path=/pairs"])
     assert isinstance(made, GritRecipe) and isinstance(made.detector, GlipDetector)
     assert (made.parser, made.min_score, made.detector.variant) == ("en_core_web_trf", 0.65, "L")
     models = [(clip.column, clip.model, clip.pretrained) for clip in made.clip]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import shutil
@@ -15,11 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 from builders.digest import digest_of
-from builders.filters.clip_files import ClipSpec, find_clip
+from builders.filters.clip_files import ClipSpec, clip_need, find_clip, open_clip
 from builders.filters.clip_image import OPENAI_MEAN, Preprocess
 from builders.filters.clip_model import ClipModel
 from builders.step import Record, Services
 from schemas.errors import UserError
+from tests.hub import Hub
 
 Scored = Callable[..., list[Record]]
 
@@ -149,3 +151,47 @@ def test_a_digest_is_of_the_bytes(vit: Path, tmp_path: Path) -> None:
     copy = shutil.copy(weights, tmp_path / "other.safetensors")
     assert digest_of(weights) == digest_of(Path(copy)) != digest_of(vit / "open_clip_config.json")
     assert json.loads((vit / "open_clip_config.json").read_text())["model_cfg"]["embed_dim"] == 8
+
+
+# -- what is to be fetched
+
+TIMM = "timm/vit_base_patch32_clip_224.openai"
+
+
+def test_a_tag_is_told_with_the_repository_that_its_weights_come_from(hub: Hub) -> None:
+    spec = ClipSpec("ViT-B-32-quickgelu", "openai")
+    need = clip_need(spec)
+    assert need is not None
+    assert (need.field, need.what, need.there) == ("clip", "ViT-B-32-quickgelu openai", False)
+    assert (need.source, need.size, need.get) == (f"https://huggingface.co/{TIMM}", 605_000_000, None)
+    hub(TIMM, "open_clip_pytorch_model.bin")
+    assert clip_need(spec) == dataclasses.replace(need, there=True)
+
+
+def test_a_repository_on_the_hub_is_told(hub: Hub) -> None:
+    need = clip_need(ClipSpec("hf-hub:owner/name"))
+    assert need is not None
+    assert (need.source, need.size, need.there) == ("https://huggingface.co/owner/name", None, False)
+    hub("owner/name", "open_clip_model.safetensors")
+    assert (found := clip_need(ClipSpec("hf-hub:owner/name"))) is not None and found.there
+
+
+def test_what_lies_here_or_is_drawn_or_unknown_is_no_need(vit: Path, tmp_path: Path) -> None:
+    specs = [
+        ClipSpec(str(vit)),
+        ClipSpec("ViT-B-32", random_seed=0),
+        ClipSpec("ViT-B-32", str(tmp_path / "weights.pt")),
+        ClipSpec("ViT-B-31", "openai"),
+    ]
+    assert [clip_need(spec) for spec in specs] == [None] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["ViT-B-32-quickgelu", "ViT-L-14-quickgelu"])
+def test_openais_weights_are_as_large_as_told(hub: Hub, model: str) -> None:
+    need = clip_need(ClipSpec(model, "openai"))
+    assert need is not None and need.size is not None
+    config = open_clip().get_model_config(model)
+    with torch.device("meta"):
+        network = open_clip().CLIP(**config)
+    assert 4 * sum(one.numel() for one in network.parameters()) == pytest.approx(need.size, rel=0.01)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 
-from builders.grounding.chunks import CHUNK, NounChunks, describe, parser_folder
+from builders.grounding.chunks import CHUNK, NounChunks, describe, parser_folder, parser_need, wants_gpu
 from builders.step import Record, Rejected, Services
 from schemas.errors import UserError
 
@@ -165,3 +165,27 @@ def test_a_pipeline_without_tagger_and_parser_is_refused(tmp_path: Path, service
     spacy.blank("en").to_disk(tmp_path)
     with pytest.raises(UserError, match="needs a tagger and a parser"):
         NounChunks(tmp_path).setup(services)
+
+
+# ---- what is to be fetched -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_pipeline_of_spacys_own_is_told_with_the_command_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr("spacy.util.is_package", lambda name: there)
+    need = parser_need("en_core_web_trf")
+    assert need is not None
+    assert (need.field, need.what, need.size, need.there) == ("parser", "en_core_web_trf", 457_000_000, there)
+    assert need.get == "python -m spacy download en_core_web_trf"
+
+
+@pytest.mark.parametrize("parser", [None, "/some/folder", "./en_core_web_trf", "mine"])
+def test_ours_and_folders_are_no_needs(parser: str | None) -> None:
+    assert parser_need(parser) is None
+
+
+def test_a_pipeline_that_is_still_to_be_fetched_tells_by_its_name_whether_it_wants_a_gpu() -> None:
+    assert wants_gpu(Path("en_core_web_trf"))
+    assert not wants_gpu(Path("en_core_web_sm"))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from builders.grounding.glip.files import GlipFiles, find_glip
+from builders.grounding.glip.config import VARIANTS, Variant
+from builders.grounding.glip.files import CONVERTED, RELEASED, SIZES, TOKENIZER, GlipFiles, find_glip, glip_needs
 from schemas.errors import UserError
+from tests.hub import Hub
 
 
 @pytest.fixture
@@ -80,6 +82,58 @@ def test_what_is_not_there_is_told_in_one_line(
     with pytest.raises(UserError, match=why) as raised:
         find_glip(variant, str(folder / checkpoint), str(folder / tokenizer))  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
+
+
+def test_a_checkpoint_that_is_not_given_is_told_with_where_it_is_to_be_had(folder: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        find_glip("L", None, str(folder))
+    assert str(raised.value) == (
+        "detector.checkpoint is not given; fetch glip_large_model.pth (6.9 GB) from "
+        "https://huggingface.co/GLIPModel/GLIP, and name it with --set detector.checkpoint=…"
+    )
+
+
+def test_what_is_needed_is_told_with_the_commands_that_bring_it(tmp_path: Path, hub: Hub) -> None:
+    checkpoint, tokenizer = glip_needs("L", None, TOKENIZER)
+    assert (checkpoint.field, checkpoint.what, checkpoint.size) == (
+        "detector.checkpoint",
+        "glip_large_model.pth",
+        6_896_153_761,
+    )
+    assert checkpoint.source == "https://huggingface.co/GLIPModel/GLIP"
+    assert checkpoint.get == (
+        "hf download GLIPModel/GLIP glip_large_model.pth --local-dir . && gristmill models glip-convert "
+        "glip_large_model.pth glip_large.safetensors (1.7 GB), then --set detector.checkpoint=glip_large.safetensors"
+    )
+    assert checkpoint.stops
+    assert (tokenizer.field, tokenizer.there, tokenizer.stops) == ("detector.tokenizer", False, False)
+    assert tokenizer.source == "https://huggingface.co/google-bert/bert-base-uncased"
+
+
+def test_what_is_there_is_told_as_there(folder: Path, hub: Hub) -> None:
+    hub(TOKENIZER, "vocab.txt")
+    assert [need.there for need in glip_needs("T", str(folder / "glip.pth"), TOKENIZER)] == [True, True]
+    assert [need.there for need in glip_needs("T", str(folder / "none.pth"), TOKENIZER)] == [False, True]
+
+
+def test_a_tokenizer_in_a_folder_is_no_need(folder: Path) -> None:
+    assert [need.field for need in glip_needs("T", None, str(folder))] == ["detector.checkpoint"]
+
+
+def test_every_variant_has_a_file_and_its_sizes() -> None:
+    assert RELEASED.keys() == SIZES.keys() == CONVERTED.keys() == VARIANTS.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["T", "L"])
+def test_a_converted_checkpoint_is_as_large_as_told(variant: Variant) -> None:
+    import torch
+
+    from builders.grounding.glip.model import GlipModel
+
+    with torch.device("meta"):
+        tensors = GlipModel(VARIANTS[variant]).state_dict().values()
+    assert sum(4 * tensor.numel() for tensor in tensors) == CONVERTED[variant]
 
 
 def test_finding_one_loads_no_torch() -> None:
