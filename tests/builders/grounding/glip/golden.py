@@ -1,10 +1,8 @@
-"""Inputs by formula, weights by seed, and the comparison with what the original code answered (golden/README.md)."""
+"""Inputs by formula, and the comparison with what the original code answered (golden/README.md)."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,17 +19,6 @@ TOLERANCE = 1e-9
 def load(name: str) -> Any:
     """The cases of golden/<name>.json."""
     return json.loads((FOLDER / f"{name}.json").read_text())
-
-
-def seeded(key: str, shape: Sequence[int]) -> Tensor:
-    """The weights of one key of the checkpoint (without `module.`), in float64."""
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 2**63
-    drawn = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    if len(shape) >= 2:
-        return drawn * 0.02
-    if key.endswith(".weight") or re.search(r"scales\.\d+\.scale$", key):
-        return 1 + 0.1 * drawn
-    return 0.1 * drawn
 
 
 def pattern(shape: Sequence[int], phase: int, scale: float = 1.0) -> Tensor:

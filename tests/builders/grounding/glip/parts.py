@@ -18,11 +18,12 @@ from builders.grounding.glip.head import Head
 from builders.grounding.glip.language import BertLayer, bert
 from builders.grounding.glip.model import GlipModel
 from tests.builders.grounding.glip import golden
+from tests.builders.grounding.glip.seeded import seeded
 
 TINY = VARIANTS["T"]
 
 
-def seeded(module: nn.Module, place: str, scaled: Mapping[str, float] = {}, fixed: Mapping[str, float] = {}) -> Any:
+def filled(module: nn.Module, place: str, scaled: Mapping[str, float] = {}, fixed: Mapping[str, float] = {}) -> Any:
     """A module with the weights that the seed rule draws for its place in GlipModel, some scaled, some all one number.
 
     `scaled` goes by the module's own names, `fixed` by those of a checkpoint.
@@ -31,7 +32,7 @@ def seeded(module: nn.Module, place: str, scaled: Mapping[str, float] = {}, fixe
     for name, tensor in module.state_dict().items():
         key, third = released_name(place + name)
         shape = tensor.shape if third is None else (3 * tensor.shape[0], *tensor.shape[1:])
-        drawn = golden.seeded(key, shape)
+        drawn = seeded(key, shape)
         tensor.copy_(drawn if third is None else drawn.chunk(3)[third])
         tensor.mul_(scaled.get(name, 1.0))
         if key in fixed:
@@ -44,23 +45,23 @@ def lengths_to_mask(lengths: Sequence[int], tokens: int) -> Tensor:
 
 
 def swin(variant: Variant) -> Any:
-    return seeded(Backbone(VARIANTS[variant]).body, "backbone.body.")
+    return filled(Backbone(VARIANTS[variant]).body, "backbone.body.")
 
 
 def pyramid(variant: Variant, stages: Sequence[Tensor]) -> list[Tensor]:
     config = VARIANTS[variant]
     fpn = Fpn([stage.shape[1] for stage in stages], config.channels)
-    levels: list[Tensor] = seeded(fpn, "backbone.fpn.")(stages)
+    levels: list[Tensor] = filled(fpn, "backbone.fpn.")(stages)
     return levels
 
 
 def language(ids: Tensor, mask: Tensor) -> Tensor:
-    hidden: Tensor = seeded(bert(TINY), "language.")(input_ids=ids, attention_mask=mask).last_hidden_state
+    hidden: Tensor = filled(bert(TINY), "language.")(input_ids=ids, attention_mask=mask).last_hidden_state
     return hidden
 
 
 def deform(module: str, x: Tensor, offset: Tensor, mask: Tensor, stride: int) -> Tensor:
-    weight, bias = golden.seeded(f"{module}.weight", (256, 256, 3, 3)), golden.seeded(f"{module}.bias", (256,))
+    weight, bias = seeded(f"{module}.weight", (256, 256, 3, 3)), seeded(f"{module}.bias", (256,))
     return deform_conv(x, offset, mask, weight, bias, stride)
 
 
@@ -69,7 +70,7 @@ def _place(module: str) -> str:
 
 
 def dyconv(module: str, levels: Sequence[Tensor]) -> list[Tensor]:
-    fused: list[Tensor] = seeded(DyConv(TINY.channels), _place(module))(levels)
+    fused: list[Tensor] = filled(DyConv(TINY.channels), _place(module))(levels)
     return fused
 
 
@@ -77,13 +78,13 @@ def fused(case: Mapping[str, Any]) -> list[Tensor]:
     """The five levels, then the text, of a recorded case of VLFuse."""
     given = case["inputs"]
     levels, text = [golden.given(level) for level in given["levels"]], golden.given(given["text"])
-    fuse = seeded(VLFuse(TINY), _place(case["module"]), case["scaled"])
+    fuse = filled(VLFuse(TINY), _place(case["module"]), case["scaled"])
     together, read = fuse(levels, text, lengths_to_mask(given["tokens"], text.shape[1]))
     return [*together, read]
 
 
 def bert_layer(module: str, scaled: Mapping[str, float], text: Tensor, mask: Tensor) -> Tensor:
-    layer = seeded(BertLayer(TINY.text_width, TINY.text_heads), _place(module), scaled)
+    layer = filled(BertLayer(TINY.text_width, TINY.text_heads), _place(module), scaled)
     answer: Tensor = layer(text, mask)
     return answer
 
@@ -92,13 +93,13 @@ def head(fixed: Mapping[str, float], levels: Sequence[Tensor], text: Tensor, mas
     """The head without its tower."""
     whole = Head(TINY)
     whole.dyhead_tower = nn.ModuleList()
-    answers: list[Any] = seeded(whole, "head.", fixed=fixed)(levels, text, mask)
+    answers: list[Any] = filled(whole, "head.", fixed=fixed)(levels, text, mask)
     return answers
 
 
 def network(variant: Variant, pixels: Tensor, ids: Tensor) -> tuple[dict[str, Tensor], list[Any]]:
     """What goes on inside, by the names of the recorded case, and the head's answer."""
-    model = seeded(GlipModel(VARIANTS[variant]), "")
+    model = filled(GlipModel(VARIANTS[variant]), "")
     seen: dict[str, Tensor] = {}
 
     def watch(name: str, part: nn.Module) -> None:

@@ -33,7 +33,7 @@ INTEGERS = ("position_ids", "relative_position_index")
 def weights(config: GlipConfig = TINY) -> dict[str, Tensor]:
     """All tensors of a checkpoint, seeded by their names."""
     shapes = released(config)
-    drawn = seeded((name, shape) for name, shape in shapes.items() if not name.endswith(INTEGERS))
+    drawn = {name: seeded(name, shape) for name, shape in shapes.items() if not name.endswith(INTEGERS)}
     drawn |= {name: torch.zeros(shape) for name, shape in shapes.items() if name.endswith(INTEGERS)}
     return {name: tensor.long() if name.endswith(INTEGERS) else tensor.float() for name, tensor in drawn.items()}
 
@@ -54,7 +54,7 @@ def write_files(folder: Path) -> GlipFiles:
 
 def drawn_module(module: torch.nn.Module) -> torch.nn.Module:
     """In float64, every parameter of it drawn from its name: nothing is left at 0 or 1."""
-    drawn = seeded((name, tuple(tensor.shape)) for name, tensor in module.state_dict().items())
+    drawn = {name: seeded(name, tensor.shape) for name, tensor in module.state_dict().items()}
     module.double().load_state_dict({name: values * (10 if values.ndim > 1 else 1) for name, values in drawn.items()})
     return module.eval().requires_grad_(False)
 
