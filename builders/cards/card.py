@@ -33,6 +33,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         *_artefacts(manifest),
         *(render_statistics(manifest["statistics"]) if "statistics" in manifest else []),
         *_chosen(manifest.get("chosen", {})),
+        *_checked(manifest["recipe"].get("detector")),
         *_answers(manifest),
         *_voices(manifest["recipe"].get("tts")),
         "## Where it comes from",
@@ -103,6 +104,18 @@ def _tallies(tallies: Mapping[str, int]) -> list[str]:
 def _chosen(chosen: Mapping[str, str]) -> list[str]:
     """Which models, and which of their settings."""
     return ["## Chosen", "", *(f"- {name}: {what}" for name, what in chosen.items()), ""] if chosen else []
+
+
+def _checked(detector: Mapping[str, Any] | None) -> list[str]:
+    """How far a detector was checked whose released weights nobody here had."""
+    if not detector or detector.get("kind") != "glip":
+        return []
+    told = (
+        f"gristmill's GLIP-{detector['variant']} and its loader of checkpoints were compared with the original code on "
+        "weights that a seed generates, and agree. What it finds with the released weights was not seen when it was "
+        "written: look at samples before you rely on the boxes."
+    )
+    return ["## Who found the boxes", "", told, ""]
 
 
 def _answers(manifest: Mapping[str, Any]) -> list[str]:

@@ -113,3 +113,15 @@ def test_the_card_of_a_dataset_without_answers_does_not_speak_of_them(
     manifest: dict[str, Any], recipe: dict[str, Any]
 ) -> None:
     assert "Who answered" not in render_card({**manifest, "recipe": {**manifest["recipe"], **recipe}})
+
+
+@pytest.mark.parametrize(
+    ("detector", "told"), [({"kind": "glip", "variant": "L"}, True), ({"kind": "zero_shot"}, False), (None, False)]
+)
+def test_a_card_of_boxes_of_a_glip_says_how_far_it_was_checked(
+    dataset: Dataset, tmp_path: Path, detector: dict[str, str] | None, told: bool
+) -> None:
+    manifest = read_manifest(dataset(tmp_path / "d"))
+    card = render_card({**manifest, "recipe": {**manifest["recipe"], "detector": detector}})
+    assert ("GLIP-L and its loader of checkpoints were compared with the original code" in card) == told
+    assert ("with the released weights was not seen" in card) == told
