@@ -42,13 +42,15 @@ def _as_read(values: Tensor, channels: int, rows: int, columns: int) -> Tensor:
 
 @cache
 def _compiled() -> bool:
-    """Whether torchvision is there with its compiled operators."""
+    """Whether torchvision is there with its operator for GPUs: one that was built for CPUs has another."""
     if importlib.util.find_spec("torchvision") is None:
         return False
     complete_torchvision()
     import torchvision  # noqa: F401 registers the operators
 
-    return hasattr(torch.ops.torchvision, "deform_conv2d")
+    operator = "torchvision::deform_conv2d"
+    there = hasattr(torch.ops.torchvision, "deform_conv2d")
+    return there and torch._C._dispatch_has_kernel_for_dispatch_key(operator, "CUDA")
 
 
 def _sampled(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:

@@ -89,3 +89,11 @@ def test_torchvision_computes_the_same_where_it_has_its_operators() -> None:
     offset, mask = draw(2, 18, 3, 3, seed=4), draw(2, 9, 3, 3, seed=5).sigmoid()
     theirs = deform_conv2d(image, offset, weight, bias, 2, padding=1, mask=mask)
     assert torch.allclose(deform_conv(image, offset, mask, weight, bias, 2), theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_operator_is_called_where_it_has_a_kernel_for_gpus(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    """torchvision's has none where it was built for CPUs."""
+    monkeypatch.setattr(torch.ops.torchvision, "deform_conv2d", object(), raising=False)
+    monkeypatch.setattr("torch._C._dispatch_has_kernel_for_dispatch_key", lambda name, key: there and key == "CUDA")
+    assert deform._compiled.__wrapped__() is there
