@@ -1,6 +1,6 @@
 """Grounded captions as questions and answers about regions, in LLaVA's files: `DIR/llava.json` and `DIR/images/`.
 
-A box is `[x1, y1, x2, y2]` in 0..1 of the image's sides, with three decimals.
+A box is `[x1, y1, x2, y2]` in 0..1 of the image's sides, with three decimals, and at least 0.001 wide and high.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from builders.dice import Dice
 from builders.export.conversations import FILES, write_list
 from builders.export.folder import Images, new_folder
 from builders.export.grounded import Grounded, grounded
-from builders.grounding.boxes import Box
+from builders.grounding.boxes import Box, one_apart
 from builders.grounding.record import phrases_of
 from builders.grounding.tasks.task import Referring, unique
 from builders.grounding.tasks.wording import WHAT, WHERE, WHERE_ALL
@@ -21,6 +21,7 @@ from builders.instruct.turns import Turn, conversations
 from builders.shards.store import Store
 
 FILE = FILES["llava"]
+_PARTS = 1000
 
 
 def export(store: Store, folder: Path, seed: int = 0) -> int:
@@ -58,4 +59,11 @@ def _turn(referring: Referring, dice: Dice) -> Turn:
 
 def region(boxes: Sequence[Box]) -> str:
     """Boxes as text, with a comma between them."""
-    return ", ".join(f"[{', '.join(f'{value:.3f}' for value in box)}]" for box in boxes)
+    return ", ".join(f"[{', '.join(f'{number / _PARTS:.3f}' for number in _whole(box))}]" for box in boxes)
+
+
+def _whole(box: Box) -> tuple[int, int, int, int]:
+    """In thousandths of a side."""
+    x1, y1, x2, y2 = (round(round(value, 3) * _PARTS) for value in box)
+    (x1, x2), (y1, y2) = one_apart(x1, x2, _PARTS), one_apart(y1, y2, _PARTS)
+    return x1, y1, x2, y2

@@ -49,6 +49,16 @@ def clip(box: Box) -> Box | None:
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
 
 
+def one_apart(low: int, high: int, most: int) -> tuple[int, int]:
+    """Two whole coordinates in 0..most, at least one apart: a box whose sides fall together is none to its readers.
+
+    The higher one gives way, at the edge the lower.
+    """
+    if high > low:
+        return low, high
+    return (low, low + 1) if low < most else (most - 1, most)
+
+
 def from_pixels(x: float, y: float, w: float, h: float, width: int, height: int) -> Box | None:
     """A COCO box in 0..1, clipped; None where its size is not positive or it lies outside."""
     if not (w > 0 and h > 0):

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from builders.grounding.boxes import Box
+from builders.grounding.boxes import DECIMALS, Box, one_apart
 from builders.grounding.expressions import Offsets
 from builders.grounding.tokens import Phrase
 
@@ -22,11 +22,12 @@ _PHRASE = re.compile(rf"<ref>([^<]+)</ref>((?:{_BOX.pattern})+)")
 
 
 def box_text(box: Box) -> str:
-    """The box in tags. In 0..1 with x2 > x1 and y2 > y1, otherwise ValueError."""
+    """The box in tags, at least a unit wide and high. In 0..1 with x2 > x1 and y2 > y1, otherwise ValueError."""
     x1, y1, x2, y2 = box
     if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
         raise ValueError(f"not a box in 0..1: {box}")
-    a, b, c, d = (min(math.floor(value * SIDE), SIDE - 1) for value in box)
+    units = [min(math.floor(round(value * SIDE, DECIMALS)), SIDE - 1) for value in box]  # 0.57 is 570, not 569.99…
+    (a, c), (b, d) = (one_apart(units[i], units[i + 2], SIDE - 1) for i in (0, 1))
     return f"<box>({a},{b}),({c},{d})</box>"
 
 

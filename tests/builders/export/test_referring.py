@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from builders.export.grounded import grounded
 from builders.export.referring import export, region, turns_of
@@ -16,6 +15,7 @@ from builders.grounding.boxes import Box
 from builders.grounding.tasks.wording import WHAT, WHERE, WHERE_ALL
 from builders.instruct.turns import IMAGE
 from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, TWO, Pair, grit_dataset, told
+from tests.builders.grounding.captions import boxes
 
 REGION = re.compile(r"\[([01]\.\d{3}), ([01]\.\d{3}), ([01]\.\d{3}), ([01]\.\d{3})\]")
 
@@ -70,8 +70,22 @@ def test_a_phrase_with_signs_of_templates_is_told_as_it_is(tmp_path: Path, words
     assert (words[0].lower() + words[1:]) in question + answer or words in question + answer
 
 
-@given(st.tuples(*[st.floats(0, 1)] * 4))
-def test_a_region_is_read_back_to_half_a_thousandth(box: Box) -> None:
+@given(boxes())
+def test_a_region_is_read_back_to_a_thousandth_and_has_a_size(box: Box) -> None:
     found = REGION.fullmatch(region([box]))
     assert found is not None
-    assert all(abs(float(a) - b) <= 0.0005 + 1e-9 for a, b in zip(found.groups(), box, strict=True))
+    read = [float(number) for number in found.groups()]
+    near = 0.0005 if all(b - a >= 0.001 for a, b in zip(box[:2], box[2:], strict=True)) else 0.0015
+    assert all(abs(a - b) <= near + 1e-9 for a, b in zip(read, box, strict=True))
+    assert 0 <= read[0] < read[2] <= 1 and 0 <= read[1] < read[3] <= 1
+
+
+@pytest.mark.parametrize(
+    ("box", "text"),
+    [
+        ((0.1001, 0.2, 0.1004, 0.4), "[0.100, 0.200, 0.101, 0.400]"),
+        ((0.2, 0.9998, 0.4, 1.0), "[0.200, 0.999, 0.400, 1.000]"),
+    ],
+)
+def test_a_thin_region_is_a_thousandth_wide_inside_the_photo(box: Box, text: str) -> None:
+    assert region([box]) == text
