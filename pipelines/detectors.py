@@ -12,7 +12,7 @@ from builders.grounding.glip.files import RELEASED, GlipFiles, find_glip, glip_n
 from builders.grounding.glip_detector import SIZE as GLIP_SIZE
 from builders.grounding.glip_detector import GlipDetector
 from builders.grounding.http_detector import HttpDetector
-from builders.grounding.zero_shot import HALVED, ZeroShot
+from builders.grounding.zero_shot import DROPPED, HALVED, ZeroShot
 from builders.grounding.zero_shot_files import InputSize, find_detector
 from builders.need import Need
 from pipelines.dag import Stage
@@ -85,7 +85,7 @@ def learned(recipe: GritRecipe, missing: Set[str] = frozenset()) -> Chosen:
             told | {"boxes": _boxes(recipe, least, whose)},
             {"detector": (glip.checkpoint, glip.vocabulary)},
             PACKAGES,
-            (HALVED,),
+            (DROPPED, HALVED),
             expected={"GPU hours": _hours(asked)},
         )
     assert isinstance(asked, fields.ZeroShotDetector)
@@ -98,7 +98,7 @@ def learned(recipe: GritRecipe, missing: Set[str] = frozenset()) -> Chosen:
         told | {"boxes": _boxes(recipe, least, whose)},
         {"detector": files.decisive},
         PACKAGES,
-        (HALVED,),
+        (DROPPED, HALVED),
     )
 
 

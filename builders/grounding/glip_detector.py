@@ -12,7 +12,7 @@ import pyarrow as pa
 from builders.grounding.boxes import DECIMALS, Detection, clip
 from builders.grounding.detect import Found, Query
 from builders.grounding.glip.files import GlipFiles
-from builders.grounding.zero_shot import HALVED
+from builders.grounding.zero_shot import DROPPED, HALVED
 from builders.grounding.zero_shot_files import InputSize
 from builders.grounding.zero_shot_image import Pixels, Shape, pixels_of, shape_of
 from builders.step import Rejected, Services
@@ -26,7 +26,10 @@ SIZE = InputSize(shortest=800, longest=1333)
 
 @dataclass
 class GlipDetector:
-    """A released GLIP; `adds` the column HALVED of the other models.
+    """A released GLIP; `adds` the columns of the other models, HALVED and DROPPED.
+
+    It keeps the hundred boxes of a photo that score best, whosever they are, as the original does: a chunk all of whose
+    boxes score less than those of others has none left. DROPPED counts what was lost so.
 
     batch: photos that go through it at once, all of one padded size: those are sorted by it within one call, in the
         order in which sizes first come.
@@ -38,7 +41,7 @@ class GlipDetector:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     threads: int = 2
     reads: ClassVar = ("image",)
-    adds: ClassVar[Mapping[str, pa.DataType]] = {HALVED: pa.int32()}
+    adds: ClassVar[Mapping[str, pa.DataType]] = {HALVED: pa.int32(), DROPPED: pa.int32()}
     _glip: glip.Glip | None = field(default=None, repr=False)
 
     def setup(self, services: Services) -> None:
@@ -77,7 +80,11 @@ class GlipDetector:
         captions = [query.caption for query in queries.values()]
         answers = self._glip.detect(images, captions, [query.spans for query in queries.values()])
         halved = int(self._glip.batch < self.batch)
-        return {i: Found(_detections(each), {HALVED: halved}) for i, each in zip(queries, answers, strict=True)}
+        return {i: _photos_found(each, halved) for i, each in zip(queries, answers, strict=True)}
+
+
+def _photos_found(answer: Sequence[glip.Found], halved: int) -> Found:
+    return Found(_detections(answer), {HALVED: halved, DROPPED: sum(one.dropped for one in answer)})
 
 
 def _detections(answer: Sequence[glip.Found]) -> list[Detection]:

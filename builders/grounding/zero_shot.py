@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # torch and transformers load in `setup`: not in every worker
 HALVED = "detector_halved"
 """1 for a pair of a smaller batch than the recipe says, for want of GPU memory: its scores may differ in the last
 digits from those of another run."""
+DROPPED = "dropped_most"
+"""How many boxes a pair lost because its photo had more than the detector keeps."""
 
 Numbers = np.ndarray[Any, Any]
 
@@ -64,7 +66,7 @@ class _Launched:
 
 @dataclass
 class ZeroShot:
-    """A model of transformers; `adds` a column of its own, HALVED.
+    """A model of transformers; `adds` the columns HALVED and DROPPED.
 
     threshold: a span's box must score more; None is the model's own default.
     batch: passes that go through the model at once: photos, or stretches of a caption over the model's limit. A batch
@@ -75,7 +77,7 @@ class ZeroShot:
     precision: of the matrix products (autocast) on a GPU; boxes and scores are float32.
     over: how a caption's tokens make the score of a span, see zero_shot_model.
     most: boxes a photo, the best; 300 is what Grounding DINO's evaluation keeps (its `num_select`). Every span keeps
-        its best one, so that none of a caption of many is lost.
+        its best one, so that none of a caption of many is lost. The others are counted.
     threads: that decode photos; torch's own, too, where there is no GPU.
     """
 
@@ -88,7 +90,7 @@ class ZeroShot:
     most: int = 300
     threads: int = 2
     reads: ClassVar = ("image",)
-    adds: ClassVar = {HALVED: pa.int32()}
+    adds: ClassVar = {HALVED: pa.int32(), DROPPED: pa.int32()}
     _loaded: Loaded | None = field(default=None, repr=False)
     _adapter: Adapter | None = field(default=None, repr=False)
 
@@ -117,13 +119,20 @@ class ZeroShot:
                 refused[i] = shape
             else:
                 rows += [_Row(i, shape, text) for text in self._adapter.passes(query.caption, query.spans)]
-        boxes: dict[int, list[Detection]] = {i: [] for i in range(len(queries))}
+        boxes: list[list[Detection]] = [[] for _ in queries]
+        dropped = [0] * len(queries)
         halved: set[int] = set()
         for one in _one_behind(self._launched(queries, rows, refused)):
             for row, box, score in zip(one.rows, *one.fetch(), strict=True):
-                boxes[row.query] += self._detections(row, box, score[:, : len(row.text.spans)])
+                best, lost = self._best(self._detections(row, box, score[:, : len(row.text.spans)]))
+                boxes[row.query] += best  # those of one pass only: a caption of many has more than memory may hold
+                dropped[row.query] += lost
             halved.update(row.query for row in one.rows if one.halved)
-        return [refused.get(i) or Found(self._best(boxes[i]), {HALVED: int(i in halved)}) for i in range(len(queries))]
+        return [refused.get(i) or self._found(boxes[i], dropped[i], i in halved) for i in range(len(queries))]
+
+    def _found(self, boxes: list[Detection], dropped: int, halved: bool) -> Found:
+        best, lost = self._best(boxes)
+        return Found(best, {HALVED: int(halved), DROPPED: dropped + lost})
 
     def _launched(
         self, queries: Sequence[Query], rows: Sequence[_Row], refused: dict[int, Rejected]
@@ -187,17 +196,18 @@ class ZeroShot:
         over = np.argwhere(rounded > least).tolist()
         padded = self.files.kind == "owlv2"
         places = {i: clip(_corners(boxes[i].tolist(), row.shape, padded)) for i in {i for i, _ in over}}
-        return self._best(
-            [Detection(row.text.spans[j], box, float(rounded[i, j])) for i, j in over if (box := places[i]) is not None]
-        )
+        return [
+            Detection(row.text.spans[j], box, float(rounded[i, j])) for i, j in over if (box := places[i]) is not None
+        ]
 
-    def _best(self, found: list[Detection]) -> list[Detection]:
-        """The best of every span, and of the others the best up to `most` in all; by span and score."""
+    def _best(self, found: list[Detection]) -> tuple[list[Detection], int]:
+        """The best of every span, and of the others the best up to `most` in all, by span and score; and how many
+        were more."""
         ranked = sorted(found, key=lambda one: (-one.score, one.span, one.box))
         first: dict[int, Detection] = {}
         others = [one for one in ranked if first.setdefault(one.span, one) is not one]
         best = [*first.values(), *others[: max(0, self.most - len(first))]]
-        return sorted(best, key=lambda one: (one.span, -one.score, one.box))
+        return sorted(best, key=lambda one: (one.span, -one.score, one.box)), len(found) - len(best)
 
 
 def _begun(rows: Sequence[_Row], boxes: torch.Tensor, scores: torch.Tensor, halved: bool) -> _Launched:

@@ -25,10 +25,14 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass
 class Found:
-    """The boxes of a span (x1, y1, x2, y2 in 0..1 of the upright photo) and the score of each, best first."""
+    """The boxes of a span (x1, y1, x2, y2 in 0..1 of the upright photo) and the score of each, best first.
+
+    `dropped` counts those that were too many for the photo.
+    """
 
     boxes: list[Box] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,3 +123,5 @@ def _place(answer: Boxes, one: _Pass, found: Sequence[Found]) -> None:
         if x2 > x1 and y2 > y1:
             found[spans[phrase]].boxes.append((x1, y1, x2, y2))
             found[spans[phrase]].scores.append(score)
+    for phrase in answer.dropped.tolist():
+        found[spans[phrase]].dropped += 1

@@ -17,16 +17,19 @@ MIN_PHRASE = 0.05
 MOST_A_LEVEL = 1_000
 MAX_IOU = 0.6
 MOST = 100
-"""Boxes an image, of all its phrases; more where the last ones' scores tie."""
+"""Boxes an image, of all its phrases; more where the last ones' scores tie. It is the original's: a phrase all of whose
+boxes score less than that many of other phrases has none."""
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """K boxes of one image, best first. `boxes`: K x 4 pixels; `phrases`: the phrase of each, by its position."""
+    """K boxes of one image, best first. `boxes`: K x 4 pixels; `phrases`: the phrase of each, by its position;
+    `dropped`: the phrases of those that were over MOST."""
 
     boxes: Tensor
     scores: Tensor
     phrases: Tensor
+    dropped: Tensor
 
 
 def boxes_of(levels: Sequence[Level], image: int, phrases: Sequence[Sequence[int]], width: int, height: int) -> Boxes:
@@ -40,9 +43,11 @@ def boxes_of(levels: Sequence[Level], image: int, phrases: Sequence[Sequence[int
     boxes, scores, labels = clip(boxes[order], width, height), scores[order], labels[order]
     kept = [one[nms(boxes[one])] for one in ((labels == label).nonzero()[:, 0] for label in set(labels.tolist()))]
     order = torch.cat([*kept, order[:0]]).sort()[0]
+    over = order[:0]
     if len(order) > MOST:
-        order = order[scores[order] >= scores[order[MOST - 1]]]
-    return Boxes(boxes[order], scores[order], labels[order])
+        enough = scores[order] >= scores[order[MOST - 1]]
+        order, over = order[enough], order[~enough]
+    return Boxes(boxes[order], scores[order], labels[order], labels[over])
 
 
 def _candidates(

@@ -16,7 +16,7 @@ from builders.grounding.glip.config import VARIANTS
 from builders.grounding.glip.detector import Glip
 from builders.grounding.glip.files import GlipFiles
 from builders.grounding.glip_detector import GlipDetector
-from builders.grounding.zero_shot import HALVED
+from builders.grounding.zero_shot import DROPPED, HALVED
 from builders.step import Rejected, Services
 from schemas.errors import UserError
 from tests.builders.grounding.glip.tiny import TINY, write_files
@@ -114,6 +114,15 @@ def test_pairs_of_a_halved_batch_say_so(files: GlipFiles, services: Services, mo
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     found = detector.detect(queries([photo(60, 80), photo(80, 60), photo(160, 120)]))
     assert [one.known[HALVED] for one in found if isinstance(one, Found)] == [0, 1, 1]
+
+
+def test_boxes_over_the_most_are_counted(files: GlipFiles, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = ready(files, services)
+    (whole,) = detector.detect(queries()[:1])
+    monkeypatch.setattr("builders.grounding.glip.postprocess.MOST", 2)
+    (few,) = detector.detect(queries()[:1])
+    assert isinstance(few, Found) and isinstance(whole, Found) and whole.known[DROPPED] == 0
+    assert few.known[DROPPED] >= len(whole.detections) - len(few.detections) > 0
 
 
 def test_half_precision_without_a_gpu_is_refused_with_the_field(files: GlipFiles, services: Services) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from builders.grounding.boxes import Detection, upright
 from builders.grounding.detect import Detect, Found, Query, SelectBoxes
 from builders.grounding.sample import GritSample
-from builders.grounding.zero_shot import HALVED, ZeroShot
+from builders.grounding.zero_shot import DROPPED, HALVED, ZeroShot
 from builders.grounding.zero_shot_files import find_detector
 from builders.grounding.zero_shot_model import _OmDet, _Owl, _Phrases
 from builders.step import Rejected, Services
@@ -80,7 +80,7 @@ def test_a_batch_is_as_good_as_one_by_one(kind: str, ready: Ready, photos: list[
         assert alike(boxes(batched), boxes(single))
     found = [boxes(one) for one in together]
     assert all(found) and not alike(found[0], found[1])  # the photos do differ
-    assert all(isinstance(one, Found) and one.known == {HALVED: 0} for one in together)
+    assert all(isinstance(one, Found) and one.known == {HALVED: 0, DROPPED: 0} for one in together)
 
 
 def test_a_batch_holds_photos_of_one_size_in_the_order_in_which_sizes_come(
@@ -167,7 +167,7 @@ def test_broken_photos_are_rejected_and_their_neighbours_are_not_touched(
 def test_no_queries_and_a_query_without_spans_find_nothing(ready: Ready, photos: list[bytes]) -> None:
     detector = ready("grounding-dino")
     assert detector.detect([]) == []
-    assert detector.detect([Query(photos[0], CAPTION, [], {})]) == [Found([], {HALVED: 0})]
+    assert detector.detect([Query(photos[0], CAPTION, [], {})]) == [Found([], {HALVED: 0, DROPPED: 0})]
 
 
 def test_an_answer_that_is_no_number_is_an_error(
@@ -199,10 +199,20 @@ def test_what_is_asked_in_several_passes_is_found_for_every_span(kind: str, read
 def test_the_best_boxes_of_a_photo_are_kept(ready: Ready, photos: list[bytes]) -> None:
     query = Query(photos[0], CAPTION, SPANS, {})
     everything = boxes(ready("owlv2", threshold=0.0).detect([query])[0])
-    best = boxes(ready("owlv2", threshold=0.0, most=10).detect([query])[0])
+    (kept,) = ready("owlv2", threshold=0.0, most=10).detect([query])
+    best = boxes(kept)
     assert len(everything) > len(best) == 10
+    assert isinstance(kept, Found) and kept.known[DROPPED] == len(everything) - 10
     assert sorted(one.score for one in best) == sorted(one.score for one in everything)[-10:]
     assert [one.span for one in best] == sorted(one.span for one in best)
+
+
+def test_boxes_over_the_most_are_counted_once_however_many_passes_it_took(ready: Ready, photos: list[bytes]) -> None:
+    caption = " and ".join(["a red dog"] * 60)
+    query = Query(photos[0], caption, [(i * 14, i * 14 + 9) for i in range(60)], {})
+    everything = boxes(ready("grounding-dino", threshold=0.0, most=100_000).detect([query])[0])
+    (kept,) = ready("grounding-dino", threshold=0.0, most=70).detect([query])
+    assert isinstance(kept, Found) and kept.known[DROPPED] == len(everything) - len(kept.detections) > 0
 
 
 def test_every_span_keeps_its_best_box_however_few_a_photo_may_have(ready: Ready, photos: list[bytes]) -> None:
@@ -237,10 +247,10 @@ def test_too_little_gpu_memory_halves_the_batch_and_says_so(
     detector = ready("omdet-turbo", batch=8)
     halved = detector.detect(asked)
     assert all(alike(boxes(one), boxes(other)) for one, other in zip(whole, halved, strict=True))
-    assert [one.known for one in halved if isinstance(one, Found)] == [{HALVED: 1}] * 10
+    assert [one.known for one in halved if isinstance(one, Found)] == [{HALVED: 1, DROPPED: 0}] * 10
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
     (after,) = detector.detect(asked[:1])
-    assert isinstance(after, Found) and after.known == {HALVED: 1}
+    assert isinstance(after, Found) and after.known == {HALVED: 1, DROPPED: 0}
 
 
 def test_a_gpu_that_cannot_hold_one_photo_stops_the_build(

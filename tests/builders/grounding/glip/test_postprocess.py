@@ -131,12 +131,23 @@ def test_at_most_a_hundred_boxes_of_all_phrases_are_left() -> None:
     assert len(found.scores) == MOST
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     assert found.scores[-1].item() == pytest.approx(math.sqrt(0.9 - 0.01 * 49))
+    assert sorted(found.dropped.tolist()) == [0] * 14 + [1] * 14
+
+
+def test_a_phrase_that_others_outscore_a_hundred_times_has_no_box_left_and_is_told_to_have_lost_it() -> None:
+    said = Said(3)
+    scattered(said, [0.9 - 0.01 * cell for cell in range(64)])
+    said.logits[0][0, :, 2] = NEVER
+    said.logits[0][0, 0, 2] = logit(0.06)
+    found = said.boxes_of([[0], [1], [2]])
+    assert 2 not in found.phrases.tolist() and found.dropped.tolist().count(2) == 1
 
 
 def test_more_are_left_where_the_last_ones_tie() -> None:
     said = Said(2)
     scattered(said, [0.9] * 40 + [0.5] * 24)
-    assert len(said.boxes_of([[0], [1]]).scores) == 128
+    found = said.boxes_of([[0], [1]])
+    assert (len(found.scores), len(found.dropped)) == (128, 0)
 
 
 def test_at_most_a_thousand_cells_a_level_are_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
