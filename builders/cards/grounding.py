@@ -15,6 +15,8 @@ PAPER: Mapping[str, int | float] = {"images": 90_614_680, "spans": 114_978_233, 
 """GrIT's own counts and mean expression (arXiv 2306.14824, section 2)."""
 HEADS = 20
 """Of the most frequent head nouns that are told."""
+HEAD_MAX = 40
+"""Characters of a head that a card shows."""
 _COLUMNS = ("n_phrases", "n_boxes", "n_phrase_boxes", "phrase_words", "heads")
 
 
@@ -79,7 +81,7 @@ def render_statistics(told: Mapping[str, Any]) -> list[str]:
         ("words per span", "-" if told["words"] is None else f"{told['words']:.1f}", f"{PAPER['words']:.1f}"),
         ("pairs without a box", f"{told['without_box'] / pairs:.1%}" if pairs else "-", "not told"),
     ]
-    heads = ", ".join(f"{head} {times:,}" for head, times in told["heads"].items())
+    heads = ", ".join(f"{_short(head)} {times:,}" for head, times in told["heads"].items())
     return [
         "## Grounding",
         "",
@@ -91,6 +93,10 @@ def render_statistics(told: Mapping[str, Any]) -> list[str]:
         *([f"The most frequent head nouns: {heads}."] if heads else []),
         "",
     ]
+
+
+def _short(head: str) -> str:
+    return head if len(head) <= HEAD_MAX else f"{head[: HEAD_MAX - 1]}…"
 
 
 _RATIOS = (("spans", "image"), ("boxes", "image"), ("boxes", "span"))

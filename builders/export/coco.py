@@ -1,8 +1,8 @@
 """The boxes of grounded captions as COCO JSON: `DIR/coco.json` and `DIR/images/`.
 
 An image a caption (captions of one photo share its file), an annotation a box: its category is the head noun of its
-noun chunk, in the singular ("a group of dogs" is a dog), `phrase` the expression, `score` the detector's. Boxes of
-nested expressions are there, too.
+noun chunk, in the singular ("a group of dogs" is a dog; "unnamed" where a chunk shows no word), `phrase` the
+expression, `score` the detector's. Boxes of nested expressions are there, too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from builders.grounding.heads import head_noun
 from builders.shards.store import Store
 
 FILE = "coco.json"
+_UNNAMED = "unnamed"
 _DECIMALS = 6
 """Of a pixel: what a coordinate of 0..1 was rounded to before."""
 
@@ -63,7 +64,7 @@ def _image(number: int, name: str, record: dict[str, Any]) -> dict[str, Any]:
 def _annotations(record: dict[str, Any], categories: dict[str, int]) -> Iterator[dict[str, Any]]:
     caption = record["caption"]
     for chunk, expression in zip(record["noun_chunks"], record["ref_exps"], strict=True):
-        head = head_noun(caption[chunk[0] : chunk[1]], caption[chunk[1] : expression[1]])
+        head = head_noun(caption[chunk[0] : chunk[1]], caption[chunk[1] : expression[1]]) or _UNNAMED
         x, y, w, h = pixels(expression[2:6], record["width"], record["height"])
         yield {
             "category_id": categories.setdefault(head, len(categories) + 1),

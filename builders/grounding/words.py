@@ -83,6 +83,18 @@ def group_nouns() -> frozenset[str]:
     return frozenset(map(_plain, _table()["groups"]))
 
 
+@cache
+def determiners() -> frozenset[str]:
+    """Words before a noun that name nothing: the, several, two."""
+    return frozenset(_table()["determiners"])
+
+
+@cache
+def phrase_ends() -> frozenset[str]:
+    """Words at which a noun phrase ends: of, on, who, are."""
+    return frozenset(_table()["ends_noun_phrase"])
+
+
 def vocabulary() -> list[str]:
     """Every noun that words.yaml knows, in the singular: category names, their words, groups, irregular ones."""
     table = _table()

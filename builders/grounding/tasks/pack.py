@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from builders.dice import Dice
-from builders.grounding.heads import head_noun
+from builders.grounding.heads import named_words
 from builders.grounding.record import most_chunks, phrases_of
 from builders.grounding.tasks import kosmos2, pali, qwen_vl
 from builders.grounding.tasks.names import Named, Names
@@ -132,12 +132,10 @@ class TaskSamples:
 
 
 def _things(told: Mapping[str, Any]) -> list[str]:
-    """The boxed noun chunks; in place of "a group", the noun of "a group of dogs"."""
+    """The boxed noun chunks; in place of "a group", what it is of: "dogs" of "a group of dogs"."""
     caption, found = told["caption"], []
     for chunk, expression in zip(told["noun_chunks"], told["ref_exps"], strict=True):
-        words = caption[chunk[0] : chunk[1]]
-        head = head_noun(words, caption[chunk[1] : expression[1]])
-        found.append(words if head == head_noun(words) else head)
+        found.append(named_words(caption[chunk[0] : chunk[1]], caption[chunk[1] : expression[1]]))
     return found
 
 

@@ -97,6 +97,11 @@ def test_the_section_has_the_papers_figures_beside() -> None:
     assert PAPER["words"] == 4.7
 
 
+def test_an_endless_head_is_shown_in_forty_characters() -> None:
+    lines = render_statistics({**COUNTED, "heads": {"x" * 40: 2, "y" * 41: 1}})
+    assert f"The most frequent head nouns: {'x' * 40} 2, {'y' * 39}… 1." in lines
+
+
 def test_the_card_tells_them_where_the_manifest_does(tmp_path: Path) -> None:
     manifest = read_manifest(grit_dataset(tmp_path / "d", [MEADOW]))
     assert "## Grounding" not in render_card(manifest)

@@ -77,6 +77,17 @@ def test_one_thing_is_one_category_in_singular_and_plural(tmp_path: Path) -> Non
     assert list(Coco(told(tmp_path / "out/coco.json")).names.values()) == ["dog"]
 
 
+@pytest.mark.parametrize(
+    ("chunk", "caption", "name"),
+    [("a row", "a row of coins", "coin"), ("a cup", "a cup of coffee", "cup"), ("\u200d", "\u200d", "unnamed")],
+)
+def test_a_group_is_named_by_its_members_a_vessel_by_itself(
+    chunk: str, caption: str, name: str, tmp_path: Path
+) -> None:
+    export(grit_dataset(tmp_path / "made", [Pair("k", caption, ((chunk, caption, [DOG]),))]), tmp_path / "out")
+    assert list(Coco(told(tmp_path / "out/coco.json")).names.values()) == [name]
+
+
 def test_captions_of_one_photo_share_its_file_and_others_do_not(tmp_path: Path) -> None:
     chunk = (("a dog", "a dog", [FIELD]),)
     pairs = [Pair("a", "a dog", chunk, b"one"), Pair("b", "a dog", chunk, b"one"), Pair("c", "a dog", chunk, b"two")]

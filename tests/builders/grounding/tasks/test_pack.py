@@ -118,6 +118,7 @@ def test_what_was_annotated_on_the_whole_photo_is_neither_shown_by_a_part_of_it_
     ("chunk", "expression", "listed"),
     [
         ("a group", "a group of dogs", " dog"),
+        ("a bunch", "a bunch of hot dogs", " hot dog"),
         ("a hot dog", "a hot dog on a bun", " hot dog"),
         ("two men", "two men", " person"),
         ("a couple", "a couple at a table", " person"),
