@@ -18,6 +18,7 @@ _PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _TOKENIZER = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+_LAYOUT = "give the folder that holds it beside weights and tokenizer, or the id of a model on the hub"
 _CONFIG_MAX = 1_000_000
 _HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
@@ -94,6 +95,8 @@ def find_detector(model: str, where: str = "detector") -> DetectorFiles:
     zero-shot detector that we know.
     """
     folder = _folder(model, where)
+    if not (folder / _CONFIG).is_file():
+        raise UserError(f"{where}.model: {folder} holds no {_CONFIG}, so it is no model; {_LAYOUT}")
     kind = str(_read(folder / _CONFIG, where).get("model_type"))
     if kind not in FAMILIES:
         known = ", ".join(FAMILIES)

@@ -75,7 +75,11 @@ def without(*names: str) -> Callable[[Path], None]:
 
 
 NOT_FOUND = {
-    "no config": (without("config.json"), "detector.model: .*config.json is no JSON config: FileNotFoundError"),
+    "no config": (without("config.json"), r"holds no config\.json, so it is no model; give the folder that holds it"),
+    "half a config": (
+        lambda folder: (folder / "config.json").write_text("{") and None,
+        "config.json is no JSON config: J",
+    ),
     "another architecture": (config(model_type="detr"), "is a 'detr' model, no zero-shot detector; give one of ground"),
     "no type": (config(model_type=None), "is a 'None' model"),
     "no preprocessor": (without("preprocessor_config.json"), "lacks preprocessor_config.json, which says how photos"),
