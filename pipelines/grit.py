@@ -112,11 +112,10 @@ def _inputs(recipe: GritRecipe) -> tuple[Source, Step]:
 def _detector(recipe: GritRecipe, source: Source, missing: Set[str]) -> tuple[Chosen, Names, tuple[Step, ...]]:
     """Who finds boxes, how things are named, and the step that places annotated boxes, where there are any to use."""
     if not isinstance(recipe.detector, AnnotationsDetector):
-        categories = known_categories()
-        return learned(recipe, missing), Names(load_words(categories), categories), ()
+        return learned(recipe, missing), Names(load_words(known_categories())), ()
     assert not isinstance(source, Pairs)
     detector = AnnotatedBoxes(source.categories, {**source.synonyms, **recipe.detector.synonyms})
-    return annotated(recipe, detector), Names(detector.table(), source.categories), (PlaceBoxes(),)
+    return annotated(recipe, detector), Names(detector.table()), (PlaceBoxes(),)
 
 
 def _clip_spec(recipe: GritRecipe, place: int) -> ClipSpec:

@@ -8,7 +8,7 @@ its captions could mean, or that is usual where a word of them places the scene 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -36,13 +36,17 @@ class Names:
     """Finds categories in words. `table` comes from `load_words`."""
 
     table: WordTable
-    categories: Collection[str]
     _company: Mapping[str, frozenset[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        known = frozenset(self.categories)
-        company = {word: known.intersection(with_it) for word, with_it in _usual_company().items()}
+        company = {word: frozenset(self._spelled(with_it)) for word, with_it in _usual_company().items()}
         object.__setattr__(self, "_company", company)
+
+    def _spelled(self, things: Iterable[str]) -> Iterator[str]:
+        """The categories that things of company.yaml are, as the user spells them."""
+        for thing in things:
+            if match := self.table.forms.get(thing):
+                yield from match.categories
 
     def of(self, captions: Iterable[str], chunks: Iterable[str], boxed: Iterable[str]) -> Named:
         """What `captions` of one photo, its boxed noun chunks, and the categories of annotated boxes come to.

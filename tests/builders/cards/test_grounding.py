@@ -41,7 +41,7 @@ def test_they_are_counted_before_there_is_a_manifest(tmp_path: Path) -> None:
 
 
 def test_task_samples_count_for_nothing(tmp_path: Path) -> None:
-    names = Names(load_words(known_categories()), known_categories())
+    names = Names(load_words(known_categories()))
     pack = TaskSamples(names, {"qwen_caption": 1.0, "kosmos2_caption": 1.0}, 2, "transformers", 0)
     store = grit_dataset(tmp_path / "d", [MEADOW, NO_BOX], [TWO, DOGS], pack=pack)
     assert read_manifest(store)["samples"] == 9

@@ -14,7 +14,7 @@ from builders.grounding.words import known_categories, load_words
 
 @pytest.fixture(scope="module")
 def names() -> Names:
-    return Names(load_words(known_categories()), known_categories())
+    return Names(load_words(known_categories()))
 
 
 def test_an_image_shows_what_its_boxed_chunks_and_its_annotations_are(names: Names) -> None:
@@ -70,8 +70,14 @@ def test_what_another_caption_of_the_photo_names_is_never_absent(names: Names) -
 
 
 def test_categories_that_a_user_lacks_are_no_things() -> None:
-    few = Names(load_words(["dog", "oven"]), ["dog", "oven"])
+    few = Names(load_words(["dog", "oven"]))
     assert few.of(["a cat in the kitchen"], ["a cat"], []).never_absent == {"oven"}
+
+
+def test_company_is_named_as_the_user_spells_it() -> None:
+    own = Names(load_words(["Person", "Cell_Phone", "dining-table"]))
+    assert own.of(["a hand"], [], []).never_absent == {"Person", "Cell_Phone"}
+    assert own.of(["lunch"], [], []).never_absent == {"Person", "dining-table"}
 
 
 def test_every_thing_in_company_is_a_category_and_every_word_is_lower_case() -> None:

@@ -21,7 +21,7 @@ from builders.step import Packed
 from schemas.tasks import TaskWeights
 from tests.builders.grit_dataset import DOG, FIELD, FLOWER, MEADOW, NO_BOX, Pair, grit_dataset, record_of
 
-NAMES = Names(load_words(known_categories()), known_categories())
+NAMES = Names(load_words(known_categories()))
 WEIGHTS = TaskWeights().model_dump()
 ALL = len(WEIGHTS)
 

@@ -23,7 +23,7 @@ CAPTIONS = st.lists(st.sampled_from([*THINGS, "men", "a sofa", "kitchen", "herd"
 
 @pytest.fixture(scope="module")
 def names() -> Names:
-    return Names(load_words(THINGS), THINGS)
+    return Names(load_words(THINGS))
 
 
 HERE = Named(("dog", "cat"), frozenset({"dog", "cat", "bed"}))
