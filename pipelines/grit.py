@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,12 +17,13 @@ from builders.grounding.annotations import AnnotatedBoxes, PlaceBoxes
 from builders.grounding.caption import CheckCaption
 from builders.grounding.chunks import NounChunks, parser_folder, parser_need, wants_gpu
 from builders.grounding.detect import SelectBoxes
-from builders.grounding.photo import CentreCrop, MinSide
+from builders.grounding.photo import WHOLE, CentreCrop, MinSide
 from builders.grounding.sample import GritSample
 from builders.grounding.tasks.names import Names
 from builders.grounding.tasks.pack import TaskSamples
 from builders.grounding.words import known_categories, load_words
 from builders.need import Need
+from builders.renamed import Renamed
 from builders.shards.unit import Layout, Member
 from builders.sources.coco import CocoPairs, open_coco
 from builders.sources.images import ReadImage
@@ -54,24 +56,25 @@ def grit(recipe: GritRecipe, planned: bool = False) -> Dag:
     chosen, names, place = _detector(recipe, source, missing)
     clip, clip_models = _similarity(recipe, missing)
     crop = recipe.centre_crop
-    photo, extension = ("cropped", "cropped_format") if crop else ("image", "format")
-    pack = _tasks(recipe, source, names, extension) if recipe.tasks else None
+    pack = _tasks(recipe, source, names) if recipe.tasks else None
     text, record = ("_text", "_json") if pack else ("caption", "json")
     small = (MinSide(recipe.min_side),) if recipe.min_side else ()
-    follow = (CentreCrop(crop.least),) if crop else ()
+    found = (
+        Stage("photos", (CheckCaption(recipe.caption_max_chars, grounded=True), read_image, *small, *place)),
+        Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=int(wants_gpu(parser)), batch=256),
+        chosen.stage(recipe.output.unit),
+        Stage("boxes", (SelectBoxes(recipe.nms_iou, chosen.min_score),)),
+    )
     return Dag(
         name=recipe.name or "grit",
         source=source,
         stages=(
-            Stage("photos", (CheckCaption(recipe.caption_max_chars, grounded=True), read_image, *small, *place)),
-            Stage("chunks", (NounChunks(parser, recipe.abstract_nouns),), gpus=int(wants_gpu(parser)), batch=256),
-            chosen.stage(recipe.output.unit),
-            Stage("boxes", (SelectBoxes(recipe.nms_iou, chosen.min_score), *follow)),
+            *(_cropped(found, crop.least) if crop else found),
             *clip,
             Stage("sample", (_sample(recipe, source),)),
         ),
         layout=Layout(
-            members=(Member(photo, extension_from=extension), Member(text, "txt"), Member(record, "json")),
+            members=(Member("image", extension_from="format"), Member(text, "txt"), Member(record, "json")),
             tallies=("n_chunks", "dropped_pronoun", "dropped_abstract")
             + (("boxes_invalid", "boxes_crowd") if place else ())
             + ("dropped_nms", "n_boxes", "n_phrases", "n_nested", "n_crossing")
@@ -96,6 +99,12 @@ def _needs(recipe: GritRecipe) -> tuple[Need, ...]:
     clips = (clip_need(_clip_spec(recipe, place)) for place in range(len(recipe.clip)))
     found = (parser_need(recipe.parser), *detector_needs(recipe), *clips)
     return tuple(need for need in found if need)
+
+
+def _cropped(stages: tuple[Stage, ...], least: float) -> tuple[Stage, ...]:
+    """The stages on whole photos, and the one that cuts the square, which is the photo of all that come after."""
+    whole = (replace(stage, steps=tuple(Renamed(step, WHOLE) for step in stage.steps)) for stage in stages)
+    return (*whole, Stage("crop", (CentreCrop(least),)))
 
 
 def _inputs(recipe: GritRecipe) -> tuple[Source, Step]:
@@ -159,7 +168,6 @@ def _sample(recipe: GritRecipe, source: Source) -> GritSample:
         if pa.types.is_floating(columns.get(f"source_{name}", pa.null()))
     }
     similar |= {clip.column: clip.column for clip in recipe.clip}
-    crop: dict[str, str] = {"boxes": "_boxes_cropped", "width": "cropped_side", "height": "cropped_side"}
     return GritSample(
         recipe.tokens.lower_right,
         recipe.phrases,
@@ -167,11 +175,10 @@ def _sample(recipe: GritRecipe, source: Source) -> GritSample:
         number=next((name for name in ("caption_id", "source_id") if name in columns), None),
         similarities=similar,
         told=("license", *further) if isinstance(source, Pairs) else (),
-        **(crop if recipe.centre_crop else {}),
     )
 
 
-def _tasks(recipe: GritRecipe, source: Source, names: Names, extension: str) -> TaskSamples:
+def _tasks(recipe: GritRecipe, source: Source, names: Names) -> TaskSamples:
     """The task samples that the recipe asks for. Captions with one file or URL are of one photo."""
     assert recipe.tasks is not None
     by = ("url", "image_file") if isinstance(source, Pairs) else ("image_file", "url")  # a tar names each sample's own
@@ -179,4 +186,4 @@ def _tasks(recipe: GritRecipe, source: Source, names: Names, extension: str) -> 
     weights, lower_right = recipe.tasks.weights.model_dump(), recipe.tokens.lower_right
     gold = isinstance(recipe.detector, AnnotationsDetector)
     count, cut = recipe.tasks.per_caption, bool(recipe.centre_crop)
-    return TaskSamples(names, weights, count, lower_right, recipe.seed, photo, gold=gold, cut=cut, format=extension)
+    return TaskSamples(names, weights, count, lower_right, recipe.seed, photo, gold=gold, cut=cut)

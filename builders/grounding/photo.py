@@ -15,6 +15,15 @@ from builders.grounding.detect import DETECTION
 from builders.sources.images import decoded
 from builders.step import Record, Rejected, Result, Services
 
+WHOLE = {
+    "image": "_photo",
+    "format": "photo_format",
+    "width": "photo_width",
+    "height": "photo_height",
+    "_boxes_kept": "_photo_boxes",
+}
+"""The columns of the whole photo, where a square is cut from it."""
+
 
 @dataclass
 class MinSide:
@@ -38,7 +47,9 @@ class MinSide:
 
 @dataclass
 class CentreCrop:
-    """Adds `cropped`, the largest square in the middle of the photo, and the boxes on it.
+    """Adds the largest square in the middle of a photo, as a photo's own columns, and the boxes on it.
+
+    Steps before it work on the whole photo, whose columns WHOLE names.
 
     A box of which less than `least` of its area is left is dropped and counted; a pair with none left is rejected. A
     square photo keeps its bytes; others are encoded again, JPEG with quality 95, the rest as PNG.
@@ -46,12 +57,13 @@ class CentreCrop:
 
     least: float = 0.2
     name: ClassVar = "centre_crop"
-    reads: ClassVar = ("image", "format", "width", "height", "_boxes_kept")
+    reads: ClassVar = tuple(WHOLE.values())
     adds: ClassVar = {
-        "cropped": pa.large_binary(),
-        "cropped_format": pa.string(),
-        "cropped_side": pa.int32(),
-        "_boxes_cropped": pa.list_(DETECTION),
+        "image": pa.large_binary(),
+        "format": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "_boxes_kept": pa.list_(DETECTION),
         "dropped_crop": pa.int32(),
     }
 
@@ -62,22 +74,23 @@ class CentreCrop:
         return [self._crop(record) for record in records]
 
     def _crop(self, record: Record) -> Result:
-        width, height, kind = record["width"], record["height"], record["format"]
+        width, height, kind = record["photo_width"], record["photo_height"], record["photo_format"]
         pixels = middle(width, height)
         crop = pixels[0] / width, pixels[1] / height, pixels[2] / width, pixels[3] / height
-        kept = [_moved(one, crop, self.least) for one in record["_boxes_kept"]]
+        kept = [_moved(one, crop, self.least) for one in record["_photo_boxes"]]
         boxes = [one for one in kept if one]
         dropped = len(kept) - len(boxes)
         if not boxes:
             return Rejected("no_box_in_crop", f"{dropped} boxes lie outside the square", {"dropped_crop": dropped})
-        data: bytes | Rejected = record["image"]
+        data: bytes | Rejected = record["_photo"]
         if width != height:
             kind = "jpg" if kind == "jpg" else "png"
-            data = decoded(record["image"], lambda image: _encoded(image.crop(pixels), kind))
+            data = decoded(record["_photo"], lambda image: _encoded(image.crop(pixels), kind))
         if isinstance(data, Rejected):
             return data
-        told = {"cropped_format": kind, "cropped_side": min(width, height), "dropped_crop": dropped}
-        return {"cropped": data, "_boxes_cropped": boxes, **told}
+        side = min(width, height)
+        told = {"format": kind, "width": side, "height": side, "dropped_crop": dropped}
+        return {"image": data, "_boxes_kept": boxes, **told}
 
 
 def middle(width: int, height: int) -> tuple[int, int, int, int]:

@@ -26,7 +26,7 @@ class GritSample:
     ("outermost"), or hold the most chunks that do not overlap, as Qwen-VL reads GrIT ("apart").
 
     nested: False leaves out of the record, too, what `phrases` leaves out.
-    boxes, width, height, number: the columns that hold them; `number`, the record's `id`, may be none (None).
+    number: the column of the record's `id`; None where there is none.
     similarities: the column of each `clip_similarity_…` that is known.
     told: further columns that the record tells.
 
@@ -37,9 +37,6 @@ class GritSample:
     lower_right: LowerRight
     phrases: Literal["outermost", "apart"] = "outermost"
     nested: bool = True
-    boxes: str = "_boxes_kept"
-    width: str = "width"
-    height: str = "height"
     number: str | None = "caption_id"
     similarities: Mapping[str, str] = field(default_factory=dict)
     told: tuple[str, ...] = ()
@@ -58,8 +55,8 @@ class GritSample:
     def reads(self) -> tuple[str, ...]:
         number = (self.number,) if self.number else ()
         more = (*self.similarities.values(), *self.told)
-        size = (self.width, self.height)
-        return tuple(dict.fromkeys(("key", "caption", *number, "url", *size, "_chunks", self.boxes, *more)))
+        pair = ("key", "caption", *number, "url", "width", "height", "_chunks", "_boxes_kept")
+        return tuple(dict.fromkeys((*pair, *more)))
 
     def setup(self, services: Services) -> None:
         """Nothing to load."""
@@ -69,7 +66,7 @@ class GritSample:
 
     def _sample(self, record: Record) -> Result:
         caption = record["caption"]
-        boxed = sorted(record[self.boxes], key=lambda d: d["span"])
+        boxed = sorted(record["_boxes_kept"], key=lambda d: d["span"])
         chunks, expressions = [], []
         for found in boxed:
             chunk = record["_chunks"][found["span"]]
@@ -93,8 +90,8 @@ class GritSample:
             "id": _whole(record[self.number]) if self.number else None,
             "url": record["url"],
             "caption": caption,
-            "width": record[self.width],
-            "height": record[self.height],
+            "width": record["width"],
+            "height": record["height"],
             "noun_chunks": chunks,
             "ref_exps": expressions,
             "phrases": [_phrase(caption, marked, span) for span in phrases],

@@ -191,6 +191,23 @@ def test_given_photos_cropped_and_spans_apart_then_samples_hold_the_square_and_t
     assert manifest["samples"] == 1
 
 
+@pytest.mark.ray
+def test_given_photos_cropped_then_index_and_similarity_are_of_the_square(tmp_path: Path, out: Path, clip: str) -> None:
+    pairs(tmp_path, 4)
+    with serving(lambda image, caption, chunks: [[((0.0, 0.0, 1.0, 1.0), 0.9)] for _ in chunks]) as url:
+        model: dict[str, Any] = {"clip": {"model": clip}, "centre_crop": {}}
+        recipe = write(tmp_path, {"kind": "http", "url": url, "name": "all"}, min_score=0.5, **model)
+        mill(recipe, out)
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump({"kind": "pairs", "source": {"path": str(out)}, "clip": {"model": clip}}))
+    mill(again, tmp_path / "scored")
+
+    index = table(out, "index", "key", "width", "height", "photo_width", "photo_height", "photo_format", "format")
+    assert index == [(f"p{i}", min(SIZES[i]), min(SIZES[i]), *SIZES[i], "png", "png") for i in range(4)]
+    scores = table(tmp_path / "scored", "index", "key", "clip_score")
+    assert table(out, "index", "key", "clip_similarity_vitb32") == scores and len(scores) == 4
+
+
 # -- models
 
 
@@ -331,7 +348,7 @@ def test_given_any_source_and_detector_with_every_option_then_the_steps_fit_toge
     places = [text.partition("(this machine)")[2].index(f" {name}\n") for name in steps]
     assert places == sorted(places)
     assert ("place_boxes" in text) == (kind == "annotations")
-    assert "key.<cropped_format> (cropped)" in text
+    assert "key.<format> (image)" in text
 
 
 @pytest.mark.parametrize(("second", "shared_pixels"), [("clip", True), ("larger_clip", False)])

@@ -33,7 +33,7 @@ class TaskSamples:
     what it brought. `photo`: columns that tell which captions are of one photo, the first that is not null; what one
     of them names is never absent from another. `gold`: the record tells every annotated box (`_gold`); `cut`: of the
     whole photo, of which the image is a part, so that these boxes are not absent for certain, nor there. A key that is
-    too long to be added to brings no task. `format`: the column that tells the image's extension.
+    too long to be added to brings no task.
     """
 
     names: Names
@@ -44,14 +44,13 @@ class TaskSamples:
     photo: tuple[str, ...] = ()
     gold: bool = False
     cut: bool = False
-    format: str = "format"
     name: ClassVar = "task_samples"
     joins: ClassVar = False
     adds: ClassVar = {"task": pa.string(), "n_tasks": pa.int32(), "_text": pa.string(), "_json": pa.large_binary()}
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("key", self.format, "caption", "json", *self.photo, *(["_gold"] if self.gold else []))
+        return ("key", "format", "caption", "json", *self.photo, *(["_gold"] if self.gold else []))
 
     def __call__(self, records: list[Record]) -> list[Packed]:
         told = [json.loads(record["json"]) for record in records]
@@ -119,7 +118,7 @@ class TaskSamples:
         turns = [Turn(task.prompt.strip(), task.target.strip())]
         told = {
             "id": key,
-            "image": f"{key}.{record[self.format]}",
+            "image": f"{key}.{record['format']}",
             "caption": record["caption"],
             "task": task.name,
             "prompt": task.prompt,

@@ -84,36 +84,37 @@ def crop(size: tuple[int, int], boxes: list[Record], kind: str = "png") -> Any:
     pixels[..., 0], pixels[..., 1] = np.arange(size[0]), np.arange(size[1])[:, None]
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, {"png": "PNG", "jpg": "JPEG"}[kind])
-    record = {"image": out.getvalue(), "format": kind, "width": size[0], "height": size[1], "_boxes_kept": boxes}
-    (result,) = CentreCrop()([record])
-    return record["image"], result
+    about = {"photo_format": kind, "photo_width": size[0], "photo_height": size[1], "_photo_boxes": boxes}
+    (result,) = CentreCrop()([{"_photo": out.getvalue(), **about}])
+    return out.getvalue(), result
 
 
 def test_the_photo_is_cut_where_its_boxes_are() -> None:
     _, result = crop((120, 60), [row(0.5, 0.5, 0.75, 1.0, span=3), row(0.0, 0.0, 0.2, 1.0)])
-    picture = Image.open(io.BytesIO(result["cropped"]))
-    assert (picture.format, picture.size, result["cropped_format"], result["cropped_side"]) == (
+    picture = Image.open(io.BytesIO(result["image"]))
+    assert (picture.format, picture.size, result["format"], result["width"], result["height"]) == (
         "PNG",
         (60, 60),
         "png",
         60,
+        60,
     )
     assert picture.getpixel((0, 0)) == (30, 0, 0) and picture.getpixel((59, 59)) == (89, 59, 0)
-    assert result["_boxes_cropped"] == [row(0.5, 0.5, 1.0, 1.0, span=3)]
+    assert result["_boxes_kept"] == [row(0.5, 0.5, 1.0, 1.0, span=3)]
     assert result["dropped_crop"] == 1
     assert result.keys() == CentreCrop.adds.keys()
-    assert pa.array([result["_boxes_cropped"]], CentreCrop.adds["_boxes_cropped"]).to_pylist()[0][0]["span"] == 3
+    assert pa.array([result["_boxes_kept"]], CentreCrop.adds["_boxes_kept"]).to_pylist()[0][0]["span"] == 3
 
 
 def test_a_square_photo_keeps_its_bytes_and_boxes() -> None:
     data, result = crop((50, 50), [row(0.1, 0.2, 0.3, 0.4)], "jpg")
-    assert (result["cropped"], result["cropped_format"]) == (data, "jpg")
-    assert result["_boxes_cropped"] == [row(0.1, 0.2, 0.3, 0.4)]
+    assert (result["image"], result["format"]) == (data, "jpg")
+    assert result["_boxes_kept"] == [row(0.1, 0.2, 0.3, 0.4)]
 
 
 def test_a_jpeg_stays_one() -> None:
     _, result = crop((80, 120), [row(0.0, 0.0, 1.0, 1.0)], "jpg")
-    assert Image.open(io.BytesIO(result["cropped"])).format == "JPEG"
+    assert Image.open(io.BytesIO(result["image"])).format == "JPEG"
 
 
 def test_a_pair_with_no_box_in_the_square_is_rejected() -> None:
@@ -122,6 +123,7 @@ def test_a_pair_with_no_box_in_the_square_is_rejected() -> None:
 
 
 def test_a_photo_that_breaks_off_is_rejected() -> None:
-    record = {"image": b"no photo", "format": "png", "width": 20, "height": 10, "_boxes_kept": [row(0, 0, 1, 1)]}
+    about = {"photo_format": "png", "photo_width": 20, "photo_height": 10}
+    record = {"_photo": b"no photo", **about, "_photo_boxes": [row(0, 0, 1, 1)]}
     (result,) = CentreCrop()([record])
     assert isinstance(result, Rejected) and result.reason == "not_an_image"

@@ -113,15 +113,6 @@ def test_chunks_that_overlap_are_kept_apart() -> None:
     assert [c[:2] for c in found["noun_chunks"]] == [[0, 3], [6, 9]]
 
 
-def test_boxes_and_size_may_stand_in_other_columns() -> None:
-    step = {"boxes": "_boxes_cropped", "width": "cropped_side", "height": "cropped_side"}
-    found, _ = sample("a dog", [chunk(0, 5)], [], step=step, _boxes_cropped=[box(0, *DOG)], cropped_side=224)
-    assert (found["width"], found["height"], found["noun_chunks"]) == (224, 224, [[0, 5, *DOG, 1.0]])
-    reads = GritSample("transformers", **step).reads
-    assert {"_boxes_cropped", "cropped_side"} <= set(reads) and len(set(reads)) == len(reads)
-    assert "_boxes_kept" not in reads and "width" not in reads
-
-
 SOME_SPANS = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)).map(lambda s: (s[0], s[0] + s[1])), max_size=8)
 
 
