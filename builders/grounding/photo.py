@@ -52,7 +52,8 @@ class CentreCrop:
     Steps before it work on the whole photo, whose columns WHOLE names.
 
     A box of which less than `least` of its area is left is dropped and counted; a pair with none left is rejected. A
-    square photo keeps its bytes; others are encoded again, JPEG with quality 95, the rest as PNG.
+    square photo keeps its bytes; others are encoded again, JPEG with quality 95, the rest as PNG, with the colour
+    profile that they have.
     """
 
     least: float = 0.2
@@ -115,5 +116,6 @@ def _moved(row: Mapping[str, Any], crop: Box, least: float) -> Record | None:
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
     out = io.BytesIO()
-    image.save(out, "JPEG" if kind == "jpg" else "PNG", **({"quality": 95, "subsampling": 0} if kind == "jpg" else {}))
+    options = {"quality": 95, "subsampling": 0} if kind == "jpg" else {}
+    image.save(out, "JPEG" if kind == "jpg" else "PNG", icc_profile=image.info.get("icc_profile"), **options)
     return out.getvalue()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from builders.grounding.boxes import Box, area
 from builders.grounding.photo import CentreCrop, MinSide, follow, middle
@@ -115,6 +115,18 @@ def test_a_square_photo_keeps_its_bytes_and_boxes() -> None:
 def test_a_jpeg_stays_one() -> None:
     _, result = crop((80, 120), [row(0.0, 0.0, 1.0, 1.0)], "jpg")
     assert Image.open(io.BytesIO(result["image"])).format == "JPEG"
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_a_photo_keeps_its_colour_profile(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data, _ = crop((80, 120), [], kind)
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).save(out, {"png": "PNG", "jpg": "JPEG"}[kind], icc_profile=profile)
+    about = {"photo_format": kind, "photo_width": 80, "photo_height": 120, "_photo_boxes": [row(0, 0, 1, 1)]}
+    one, again = CentreCrop()([{"_photo": out.getvalue(), **about}] * 2)
+    assert isinstance(one, dict) and one == again
+    assert Image.open(io.BytesIO(one["image"])).info["icc_profile"] == profile
 
 
 def test_a_pair_with_no_box_in_the_square_is_rejected() -> None:
