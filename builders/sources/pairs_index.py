@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from builders import rows
@@ -18,6 +19,8 @@ from builders.sources.pairs_table import carried
 from builders.step import Record
 from schemas.errors import UserError
 
+_TASK = "task"
+"""The column of an index that names a sample's task; null for a caption."""
 _OURS = {rows.KEY, rows.PARENT, PARENTS, *PLACE.names, *PAIR, *ReadImage.adds, "caption"}
 """Columns that every build makes anew, or that the samples themselves tell."""
 
@@ -34,6 +37,23 @@ class LoadIndexed:
         return [record | more for record, more in zip(self.load(listed), told, strict=True)]
 
 
+def task_samples(folder: Path) -> frozenset[str]:
+    """The keys of a dataset's task samples, by its index in `folder`: they hold questions and answers, no captions.
+
+    Raises UserError for an index that cannot be read.
+    """
+    keys: set[str] = set()
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            index = pq.ParquetFile(path)
+            if _TASK in index.schema_arrow.names:
+                told = index.read([rows.KEY, _TASK])
+                keys.update(told.filter(pc.is_valid(told[_TASK]))[rows.KEY].to_pylist())
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _unreadable(folder, error) from None
+    return frozenset(keys)
+
+
 def with_index(pairs: Pairs, folder: Path) -> Pairs:
     """The pairs with every scalar column of the index in `folder`, by key.
 
@@ -44,7 +64,7 @@ def with_index(pairs: Pairs, folder: Path) -> Pairs:
     try:
         index = pa.concat_tables([pq.read_table(path, memory_map=True) for path in files], promote_options="default")
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"source.path: {folder}: cannot be read as an index: {' '.join(str(error).split())}") from None
+        raise _unreadable(folder, error) from None
     names = _names(index.schema)
     at = {key: row for row, key in enumerate(index[rows.KEY].to_pylist())}
     places = pa.array([at.get(key) for key in pairs.listing["key"].to_pylist()], pa.int64())
@@ -54,6 +74,10 @@ def with_index(pairs: Pairs, folder: Path) -> Pairs:
         extra[travels] = index.schema.field(name).type
     sha256 = {**pairs.digests, "source.index": digest_of(files)}
     return replace(pairs, listing=listing, load=LoadIndexed(pairs.load, (*names.values(),)), extra=extra, sha256=sha256)
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    return UserError(f"source.path: {folder}: cannot be read as an index: {' '.join(str(error).split())}")
 
 
 def _names(schema: pa.Schema) -> Mapping[str, str]:

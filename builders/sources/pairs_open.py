@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builders.sources.pairs import Pairs
 from builders.sources.pairs_folder import open_folder
-from builders.sources.pairs_index import with_index
+from builders.sources.pairs_index import task_samples, with_index
 from builders.sources.pairs_parquet import open_parquet
 from builders.sources.pairs_table import TableSource
 from builders.sources.pairs_tar import IMAGE, open_tars
@@ -54,8 +54,9 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
         raise UserError(f"source.path: {path} is not there")
     if not path.is_dir() and not path.is_file():
         raise UserError(f"source.path: {path} is neither a file nor a folder")
+    passed: frozenset[str] = frozenset()
     if _is_dataset(path):
-        path = path / "data"
+        passed, path = task_samples(path / "index"), path / "data"
     kind = source.kind if source.kind and source.kind != "urls" else _detect(path, isinstance(source, UrlsSource))
     if isinstance(source, UrlsSource):
         if kind not in _TABLES:
@@ -70,7 +71,7 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
         return open_folder(source, path, unit)
     files = _files(path, kind)
     if kind == "webdataset":
-        return open_tars(source, files, unit)
+        return open_tars(source, files, unit, passed)
     return open_parquet(source, files, unit) if kind == "parquet" else open_text(source, files, kind, unit)
 
 

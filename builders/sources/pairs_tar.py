@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,13 @@ class LoadTar:
             return file.read(place["size"])
 
 
-def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
+def open_tars(source: PairsSource, files: list[Path], unit: int, passed: Set[str] = frozenset()) -> Pairs:
     """List the samples of tars from their headers. Raises UserError for a tar that is none, packed, or cut off.
 
     Of a sample's members one image, `.txt` and `.json` are used; `.txt` not where `source.caption` names a JSON field.
+    Those named in `passed`, task samples, are no pairs, and only counted.
     """
-    found = list_samples(files, _SLOTS, "image", bool(source.caption), source.limit)
+    found = list_samples(files, _SLOTS, "image", bool(source.caption), source.limit, passed)
     listed = Listed(
         keys=[key_of(one["name"]) for one in found.samples],
         columns=found.columns("image"),
@@ -64,7 +65,11 @@ def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
         media=[one["image"]["size"] if "image" in one else 0 for one in found.samples],
         files=None,
         sha256={"source.path": found.sha256},
-        told={"tars": len(files), "members not used": found.unused},
+        told={
+            "tars": len(files),
+            **({"task samples passed over": found.passed} if passed else {}),
+            "members not used": found.unused,
+        },
         mend="rename the samples, or give each shard its own build",
     )
     fields = {name: named(source, name) for name in ("caption", "url", "license", "text_boxes")}
@@ -75,11 +80,12 @@ def open_tars(source: PairsSource, files: list[Path], unit: int) -> Pairs:
 @dataclass(frozen=True)
 class TarSamples:
     """What tars hold, by their headers: of each sample its name, where its members lie by slot, the `file_name` of its
-    medium, and its problem. `sha256` in hex is of all headers."""
+    medium, and its problem. `sha256` in hex is of all headers. `passed`: how many were passed over."""
 
     samples: list[dict[str, Any]]
     unused: int
     sha256: str
+    passed: int = 0
 
     def columns(self, medium: str) -> dict[str, pa.Array]:
         """Where the members lie, and the medium's name."""
@@ -89,11 +95,15 @@ class TarSamples:
 
 
 def list_samples(
-    files: list[Path], slots: Mapping[str, str], medium: str, json_text: bool, limit: int | None
+    files: list[Path],
+    slots: Mapping[str, str],
+    medium: str,
+    json_text: bool,
+    limit: int | None,
+    passed: Set[str] = frozenset(),
 ) -> TarSamples:
-    """List tars by `slots`, the slot of each extension; `json_text`: text files are not used, the JSON holds the text.
-
-    Raises UserError for a tar that is none, packed, or cut off.
+    """List tars by `slots`, the slot of each extension; `json_text`: text files are not used, the JSON holds the text;
+    samples named in `passed` are none. Raises UserError for a tar that is none, packed, or cut off.
     """
     whole = hashlib.sha256()
     found: list[dict[str, Any]] = []
@@ -118,7 +128,8 @@ def list_samples(
                 found[-1][slot] = {"file": number, "offset": offset, "size": size}
                 if slot == medium:
                     found[-1]["file_name"] = name
-    return TarSamples(found[:limit], unused, whole.hexdigest())
+    samples = [one for one in found if one["name"] not in passed]
+    return TarSamples(samples[:limit], unused, whole.hexdigest(), len(found) - len(samples))
 
 
 def split(name: str) -> tuple[str, str]:

@@ -79,3 +79,24 @@ def test_an_index_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_unless_it_is_wanted_the_index_is_not_read(tmp_path: Path) -> None:
     folder = dataset(tmp_path, clip_score=[0.1, 0.2])
     assert open_pairs(PairsSource(path=str(folder)), 10).extra == {}
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_task_samples_are_no_pairs_and_are_counted(tmp_path: Path, index: bool) -> None:
+    folder = dataset(tmp_path, task=[None, "qwen_caption"])
+
+    pairs = open_pairs(PairsSource(path=str(folder)), 10, index=index)
+
+    assert pairs.listing["key"].to_pylist() == ["a"]
+    assert pairs.unit_sizes == (1,)
+    assert pairs.facts()["task samples passed over"] == 1
+
+
+def test_a_limit_counts_pairs_and_not_task_samples(tmp_path: Path) -> None:
+    assert opened(dataset(tmp_path, task=[None, "qwen_caption"]), limit=1).listing["key"].to_pylist() == ["a"]
+
+
+def test_a_dataset_without_tasks_tells_of_none(tmp_path: Path) -> None:
+    pairs = opened(dataset(tmp_path, score=[1, 2]))
+    assert pairs.listing.num_rows == 2
+    assert "task samples passed over" not in pairs.facts()
