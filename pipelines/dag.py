@@ -54,6 +54,7 @@ class Stage:
 
     `gpus` GPUs a worker where the cluster has any; such a stage runs on CPUs where it has none. `batch` records are
     handed to a step at once, cut inside the unit. `at_once`: units in it at most, for a stage that waits for others.
+    `needs_gpu`: the field of the recipe and its value for which CPUs will not do; "" where they will.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Stage:
     cpus: float = 1
     gpus: float = 0
     at_once: int | None = None
+    needs_gpu: str = ""
 
 
 class AskingStep(Step, Protocol):

@@ -53,7 +53,9 @@ class Chosen:
             return Stage("grounding", steps)
         if isinstance(self.detector, HttpDetector):
             return Stage("grounding", steps, batch=unit, cpus=0, at_once=UNITS_ASKED)
-        return Stage("grounding", steps, batch=unit, gpus=1)
+        precision = self.detector.precision if isinstance(self.detector, ZeroShot | GlipDetector) else "fp32"
+        needs = "" if precision == "fp32" else f"detector.precision: {precision}"
+        return Stage("grounding", steps, batch=unit, gpus=1, needs_gpu=needs)
 
 
 def detector_needs(recipe: GritRecipe) -> list[Need]:

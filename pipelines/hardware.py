@@ -54,6 +54,11 @@ def this_machine() -> Cluster:
     return Cluster(len(os.sched_getaffinity(0)), gpus)
 
 
+def lacking(stages: Sequence[Stage], cluster: Cluster) -> list[str]:
+    """What of the recipe needs a GPU, where there is none: fields with their values, as "detector.precision: bf16"."""
+    return [] if cluster.gpus else [stage.needs_gpu for stage in stages if stage.needs_gpu]
+
+
 def place(stages: Sequence[Stage], cluster: Cluster) -> list[Placement]:
     """A placement for each stage. GPUs are split among the stages that want them, in whole ones if they suffice."""
     wanting = sum(1 for stage in stages if stage.gpus)

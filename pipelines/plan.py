@@ -15,7 +15,7 @@ from builders.shards.dataset import read_claim
 from builders.shards.store import Store
 from pipelines.dag import Dag, Stage
 from pipelines.estimate import render_estimate
-from pipelines.hardware import Cluster, place, this_machine
+from pipelines.hardware import Cluster, lacking, place, this_machine
 from pipelines.state import look, make_claim, refusal
 from schemas.manifest import Funnel
 from schemas.recipe import Recipe
@@ -29,6 +29,11 @@ def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
         lines += ["", name, *_lines(told)] if told else []
     lines += ["", "needs", *_needs(dag.needs)] if dag.needs else []
     lines += ["", _text(_tree(dag))]
+    for needs in lacking(dag.stages, this_machine()):
+        lines += [
+            f"note: {needs} needs a GPU, and this machine has none: a build is refused here, not on a cluster",
+            "",
+        ]
     if dag.asks:
         lines += [*render_estimate(dag, dag.asks, out), ""]
     lines.append(_work(recipe, dag, out))

@@ -24,7 +24,7 @@ from pipelines.asking import account, asked, check_keys, key_of, note_ledger
 from pipelines.batch_pass import ask_in_batches
 from pipelines.dag import Dag
 from pipelines.fit import fit_artefact
-from pipelines.hardware import Cluster
+from pipelines.hardware import Cluster, lacking
 from pipelines.progress import Display
 from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
@@ -140,6 +140,10 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
     check_keys(dag.keys)
     with ray_session() as cluster:
         took = time.monotonic() - began
+        if needing := lacking(dag.stages, cluster):
+            raise UserError(
+                f"{needing[0]} needs a GPU, and this cluster ({cluster}) has none; set fp32, or build where one is"
+            )
         funnel = state.funnel
         start = {"units": float(len(state.done)), "inputs": float(funnel.total), "samples": 0.0}
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}

@@ -432,3 +432,16 @@ def test_given_a_model_that_is_not_there_then_the_plan_says_which_field(
         make_dag(load_recipe(write(tmp_path, detector)))
     assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.ray
+def test_given_half_precision_without_a_gpu_then_the_plan_notes_it_and_the_build_is_refused_with_the_field(
+    tmp_path: Path, out: Path, dino: str
+) -> None:
+    pairs(tmp_path, 1)
+    path = write(tmp_path, {"kind": "zero_shot", "model": dino, "precision": "bf16"})
+    recipe = load_recipe(path)
+    assert "note: detector.precision: bf16 needs a GPU, and this machine" in render_plan(recipe, make_dag(recipe), None)
+    with pytest.raises(UserError, match=r"^detector\.precision: bf16 needs a GPU, and this cluster \(.* 0 GPUs\) has"):
+        mill(path, out)
+    assert "note:" not in render_plan(recipe, make_dag(load_recipe(path, ["detector.precision=fp32"])), None)

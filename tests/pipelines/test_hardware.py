@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.dag import Stage
-from pipelines.hardware import Cluster, Placement, place, this_machine
+from pipelines.hardware import Cluster, Placement, lacking, place, this_machine
 
 
 def stages(*gpus: float, cpus: int = 1) -> list[Stage]:
@@ -27,6 +27,12 @@ def test_given_no_gpu_then_a_gpu_stage_runs_on_cpus_and_says_so() -> None:
 
     assert (placement.cpus, placement.gpus, placement.workers) == (1, 0, None)
     assert str(placement) == "tasks of 1 CPU (a GPU stage: there is none)"
+
+
+def test_what_needs_a_gpu_lacks_one_only_where_there_is_none() -> None:
+    both = [Stage("any", (), gpus=1), Stage("half", (), gpus=1, needs_gpu="detector.precision: bf16")]
+    assert lacking(both, Cluster(4, 0)) == ["detector.precision: bf16"]
+    assert lacking(both, Cluster(4, 1)) == []
 
 
 @pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (2, 2), (4, 4)])
