@@ -13,7 +13,8 @@ from builders.sources.images import decoded, look, not_a_photo, orientation_of, 
 from builders.step import Rejected
 
 MAX_ASPECT = 10
-"""Longer side / shorter side. A more elongated photo would come to fewer cells than the models have queries."""
+"""Longer side / shorter side, for models that keep a photo's aspect: a more elongated one would come to fewer cells
+than they have queries. Others see a square of any."""
 _TURNED = {5, 6, 7, 8}
 """EXIF orientations that exchange width and height."""
 
@@ -52,7 +53,7 @@ def _shape(image: Image.Image, size: InputSize, multiple: int) -> Shape | Reject
         return problem
     turned = image.format != "TIFF" and orientation_of(image) in _TURNED  # of a TIFF, Pillow tells the upright size
     width, height = image.size[::-1] if turned else image.size
-    if max(width, height) > MAX_ASPECT * min(width, height):
+    if not size.fixed and max(width, height) > MAX_ASPECT * min(width, height):
         return Rejected("too_elongated", f"{width} x {height} pixels: one side is over {MAX_ASPECT} times the other")
     return Shape(
         width, height, (size.height, size.width) if size.fixed else _kept_aspect(width, height, size, multiple)

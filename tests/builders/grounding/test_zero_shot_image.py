@@ -91,7 +91,7 @@ def _shape(pixels: Any) -> tuple[int, ...]:
     ids=["empty", "text", "wide", "tall"],
 )
 def test_what_is_no_photo_is_rejected_by_its_head(data: bytes, reason: str) -> None:
-    shape = shape_of(data, InputSize(64, 64), 1)
+    shape = shape_of(data, InputSize(shortest=64, longest=128), 1)
     assert isinstance(shape, Rejected) and shape.reason == reason
 
 
@@ -103,4 +103,8 @@ def test_what_breaks_off_has_a_shape_but_no_pixels() -> None:
 
 
 def test_a_photo_of_ten_to_one_is_still_looked_at() -> None:
-    assert shape_of(encoded(1000, 100), InputSize(64, 64), 1) == Shape(1000, 100, (64, 64))
+    assert shape_of(encoded(1000, 100), InputSize(shortest=64, longest=128), 1) == Shape(1000, 100, (13, 128))
+
+
+def test_a_model_that_sees_a_square_looks_at_any_photo() -> None:
+    assert shape_of(encoded(1500, 100), InputSize(64, 64), 1) == Shape(1500, 100, (64, 64))
