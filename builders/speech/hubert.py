@@ -73,6 +73,11 @@ def find_hubert(model: str, layer: int, where: str = "units.") -> HubertFiles:
     Raises UserError, one line that begins with the field (`where` and model or layer), where it is not there or whole.
     """
     folder = _folder(model, where)
+    if not (folder / _CONFIG).is_file():
+        raise UserError(
+            f"{where}model: {folder} holds no {_CONFIG}, so it is no model; "
+            "give the folder that holds it beside the weights, or the id of a model on the hub"
+        )
     config = _read(folder / _CONFIG, where)
     if config.get("model_type") != "hubert":
         raise UserError(f"{where}model: {folder} is a {config.get('model_type')!r} model, not 'hubert'; give a HuBERT")

@@ -191,7 +191,7 @@ def without(name: str) -> Callable[[Path], None]:
 
 
 NOT_FOUND = {
-    "no config": (without("config.json"), "units.model: .*config.json is no JSON config: FileNotFoundError"),
+    "no config": (without("config.json"), r"holds no config\.json, so it is no model; give the folder that holds it"),
     "another architecture": (config(model_type="wav2vec2"), "is a 'wav2vec2' model, not 'hubert'; give a HuBERT"),
     "no layers": (config(num_hidden_layers=None), "describes no HuBERT: TypeError"),
     "strides of nothing": (config(conv_stride=[0] * 7), "describes no HuBERT: ValueError"),
