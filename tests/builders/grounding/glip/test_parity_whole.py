@@ -12,7 +12,11 @@ from builders.grounding.glip.postprocess import boxes_of
 from builders.grounding.glip.preprocess import Fitted, prepared
 from tests.builders.grounding.glip import golden, parts
 
-pytestmark = [pytest.mark.slow, pytest.mark.consumers]  # a minute and more each: in make test-all
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.consumers,  # minutes each: in make test-all
+    pytest.mark.timeout(1800),  # a loaded machine took more than the 300 s of the other tests
+]
 
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 ROUNDED = 1e-4
