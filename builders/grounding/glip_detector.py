@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pyarrow as pa
+from PIL.Image import Image
 
 from builders.grounding.boxes import DECIMALS, Detection, clip
 from builders.grounding.detect import Found, Query
 from builders.grounding.glip.files import GlipFiles
 from builders.grounding.zero_shot import DROPPED, HALVED
 from builders.grounding.zero_shot_files import InputSize
-from builders.grounding.zero_shot_image import Pixels, Shape, pixels_of, shape_of
+from builders.grounding.zero_shot_image import viewed
+from builders.sources.images import decoded, look, upright
 from builders.step import Rejected, Services
 
 if TYPE_CHECKING:  # torch loads in `setup`: not in every worker that unpickles the DAG
@@ -56,29 +58,26 @@ class GlipDetector:
 
     def detect(self, queries: Sequence[Query]) -> list[Found | Rejected]:
         found: dict[int, Found | Rejected] = {}
-        shapes: dict[int, Shape] = {}
+        sizes: dict[int, tuple[int, int]] = {}
         for i, query in enumerate(queries):
-            shape = shape_of(query.image or b"", SIZE, 1)
-            if isinstance(shape, Rejected):
-                found[i] = shape
+            size = viewed(query.image or b"")
+            if isinstance(size, Rejected):
+                found[i] = size
             else:
-                shapes[i] = shape
+                sizes[i] = size
         with ThreadPoolExecutor(self.threads, "photos") as pool:
-            for part in _batches(shapes, self.batch):
-                read = pool.map(lambda i: pixels_of(queries[i].image or b"", SIZE.largest), part)
+            for part in _batches(sizes, self.batch):
+                read = pool.map(lambda i: decoded(queries[i].image or b"", _resized), part)
                 photos = dict(zip(part, read, strict=True))
                 found |= {i: one for i, one in photos.items() if isinstance(one, Rejected)}
                 good = {i: one for i, one in photos.items() if not isinstance(one, Rejected)}
                 found |= self._found({i: queries[i] for i in good}, good)
         return [found[i] for i in range(len(queries))]
 
-    def _found(self, queries: Mapping[int, Query], photos: Mapping[int, Pixels]) -> dict[int, Found | Rejected]:
-        from PIL import Image
-
+    def _found(self, queries: Mapping[int, Query], photos: Mapping[int, Image]) -> dict[int, Found | Rejected]:
         assert self._glip is not None, "setup was not called"
-        images = [Image.fromarray(photo) for photo in photos.values()]
         captions = [query.caption for query in queries.values()]
-        answers = self._glip.detect(images, captions, [query.spans for query in queries.values()])
+        answers = self._glip.detect(list(photos.values()), captions, [query.spans for query in queries.values()])
         halved = int(self._glip.batch < self.batch)
         return {i: _photos_found(each, halved) for i, each in zip(queries, answers, strict=True)}
 
@@ -96,13 +95,21 @@ def _detections(answer: Sequence[glip.Found]) -> list[Detection]:
     ]
 
 
-def _batches(shapes: Mapping[int, Shape], batch: int) -> Iterator[list[int]]:
+def _resized(image: Image) -> Image | Rejected:
+    """Resized at once, whatever its size: beside the photos that are being decoded, none is held whole."""
+    from builders.grounding.glip.preprocess import resized
+
+    seen = look(image)
+    return seen if isinstance(seen, Rejected) else resized(upright(image, seen))
+
+
+def _batches(sizes: Mapping[int, tuple[int, int]], batch: int) -> Iterator[list[int]]:
     """At most `batch` queries whose photos are padded to one size each."""
     from builders.grounding.glip.preprocess import fitted
 
     same: dict[tuple[int, int], list[int]] = {}
-    for i, shape in shapes.items():
-        same.setdefault(fitted(shape.width, shape.height).padded, []).append(i)
+    for i, size in sizes.items():
+        same.setdefault(fitted(*size).padded, []).append(i)
     for these in same.values():
         for start in range(0, len(these), batch):
             yield these[start : start + batch]

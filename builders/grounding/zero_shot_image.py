@@ -39,6 +39,11 @@ def shape_of(data: bytes, size: InputSize, multiple: int) -> Shape | Rejected:
     return decoded(data, lambda image: _shape(image, size, multiple))
 
 
+def viewed(data: bytes) -> tuple[int, int] | Rejected:
+    """Width and height of an encoded photo as a viewer sees it, from its head alone; Rejected for one too elongated."""
+    return decoded(data, _viewed)
+
+
 def pixels_of(data: bytes, largest: int) -> Pixels | Rejected:
     """The photo as a viewer sees it: uint8, height x width x RGB.
 
@@ -48,16 +53,21 @@ def pixels_of(data: bytes, largest: int) -> Pixels | Rejected:
     return decoded(data, lambda image: _pixels(image, largest))
 
 
-def _shape(image: Image.Image, size: InputSize, multiple: int) -> Shape | Rejected:
+def _viewed(image: Image.Image) -> tuple[int, int] | Rejected:
     if problem := not_a_photo(image):
         return problem
     turned = image.format != "TIFF" and orientation_of(image) in _TURNED  # of a TIFF, Pillow tells the upright size
     width, height = image.size[::-1] if turned else image.size
     if not size.fixed and max(width, height) > MAX_ASPECT * min(width, height):
         return Rejected("too_elongated", f"{width} x {height} pixels: one side is over {MAX_ASPECT} times the other")
-    return Shape(
-        width, height, (size.height, size.width) if size.fixed else _kept_aspect(width, height, size, multiple)
-    )
+    return width, height
+
+
+def _shape(image: Image.Image, size: InputSize, multiple: int) -> Shape | Rejected:
+    viewed = _viewed(image)
+    if isinstance(viewed, Rejected):
+        return viewed
+    return Shape(*viewed, (size.height, size.width) if size.fixed else _kept_aspect(*viewed, size, multiple))
 
 
 def _kept_aspect(width: int, height: int, size: InputSize, multiple: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from builders.grounding.glip.checkpoint import load_model
 from builders.grounding.glip.config import VARIANTS
 from builders.grounding.glip.files import GlipFiles
 from builders.grounding.glip.postprocess import Boxes, boxes_of
-from builders.grounding.glip.preprocess import Fitted, fitted, prepared, upright
+from builders.grounding.glip.preprocess import Fitted, prepared
 from builders.grounding.glip.spans import CaptionTokenizer, Span, Text
 from schemas.errors import UserError
 
@@ -65,20 +65,20 @@ class Glip:
     ) -> list[list[Found]]:
         """What is found for each span (of characters) of each image's caption.
 
-        A span that no token belongs to has no boxes. An image with an EXIF orientation is turned upright.
+        The images are upright RGB photos as preprocess.resized leaves them. A span that no token belongs to has no
+        boxes.
         """
         found = [[Found() for _ in each] for each in spans]
-        turned = [upright(image) for image in images]
         passes = [
-            _Pass(i, fitted(*image.size), text)
-            for i, (image, caption, each) in enumerate(zip(turned, captions, spans, strict=True))
+            _Pass(i, Fitted(*image.size), text)
+            for i, (image, caption, each) in enumerate(zip(images, captions, spans, strict=True))
             for text in self._tokenizer(caption, each)
         ]
         passes.sort(key=lambda one: (one.size.padded, len(one.text.ids)))
         while passes:
             shape = passes[0].size.padded
             part = [one for one in passes[: self.batch] if one.size.padded == shape]
-            answers = self._try(part, turned)
+            answers = self._try(part, images)
             if answers is not None:
                 for one, answer in zip(part, answers, strict=True):
                     _place(answer, one, found[one.image])
@@ -100,7 +100,7 @@ class Glip:
 
     @torch.inference_mode()
     def _run(self, part: Sequence[_Pass], images: Sequence[Image.Image]) -> list[Boxes]:
-        pixels = torch.stack([prepared(images[one.image], one.size) for one in part])
+        pixels = torch.stack([prepared(images[one.image]) for one in part])
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(one.text.ids) for one in part], batch_first=True)
         lengths = torch.tensor([len(one.text.ids) for one in part])
         mask = torch.arange(ids.shape[1]) < lengths[:, None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 SHORT, LONG = 800, 1333
@@ -40,15 +40,15 @@ def fitted(width: int, height: int) -> Fitted:
     return Fitted(target, longer) if width < height else Fitted(longer, target)
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """RGB, turned as a viewer sees it."""
-    return ImageOps.exif_transpose(image).convert("RGB")
+def resized(image: Image.Image) -> Image.Image:
+    """An RGB photo, as a viewer sees it, at the size at which GLIP does."""
+    size = fitted(*image.size)
+    return image.resize((size.width, size.height), Image.Resampling.BILINEAR)
 
 
-def prepared(image: Image.Image, size: Fitted) -> Tensor:
-    """An upright RGB photo as 3 x height x width float32, normalised, then padded with 0 on the right and below."""
-    if image.size != (size.width, size.height):
-        image = image.resize((size.width, size.height), Image.Resampling.BILINEAR)
+def prepared(image: Image.Image) -> Tensor:
+    """What `resized` returns as 3 x height x width float32, normalised, then padded with 0 on the right and below."""
+    size = Fitted(*image.size)
     rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
     mean, std = (rgb.new_tensor(values)[:, None, None] for values in (_MEAN_BGR, _STD_BGR))
     whole = rgb.new_zeros(3, *size.padded)

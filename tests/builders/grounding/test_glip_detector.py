@@ -15,6 +15,7 @@ from builders.grounding.detect import Found, Query
 from builders.grounding.glip.config import VARIANTS
 from builders.grounding.glip.detector import Glip
 from builders.grounding.glip.files import GlipFiles
+from builders.grounding.glip.preprocess import resized
 from builders.grounding.glip_detector import GlipDetector
 from builders.grounding.zero_shot import DROPPED, HALVED
 from builders.step import Rejected, Services
@@ -67,7 +68,7 @@ def told(found: Found | Rejected) -> np.ndarray[Any, Any]:
 def test_boxes_are_those_of_the_model_for_each_span(files: GlipFiles, services: Services) -> None:
     found = ready(files, services).detect(queries())
 
-    images = [Image.open(io.BytesIO(photo(*size))) for size in SIZES]
+    images = [resized(Image.open(io.BytesIO(photo(*size)))) for size in SIZES]
     expected = Glip(files, "cpu", batch=1).detect(images, CAPTIONS, SPANS)
     for one, spans in zip(found, expected, strict=True):
         rows = [(i, *box, score) for i, s in enumerate(spans) for box, score in zip(s.boxes, s.scores, strict=True)]
@@ -88,6 +89,18 @@ def test_a_photo_that_exif_turns_is_seen_as_a_viewer_sees_it(files: GlipFiles, s
     detector = ready(files, services)
     one, other = (detector.detect(queries([data]))[0] for data in (turned, upright.getvalue()))
     np.testing.assert_allclose(told(one), told(other), atol=1e-6)
+
+
+def test_a_photo_much_larger_than_the_model_sees_is_resized_in_one_step(
+    files: GlipFiles, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, seen = photo(5400, 600), []
+    detector = ready(files, services)
+    monkeypatch.setattr(Glip, "detect", lambda self, images, captions, spans: seen.extend(images) or [[]])
+    detector.detect(queries([data]))
+    (image,) = seen
+    whole = Image.open(io.BytesIO(data))
+    assert np.array_equal(image, whole.resize((108, 12), Image.Resampling.BILINEAR))
 
 
 def test_broken_photos_are_rejected_and_their_neighbours_are_not_touched(files: GlipFiles, services: Services) -> None:

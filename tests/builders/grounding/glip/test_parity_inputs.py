@@ -11,7 +11,7 @@ from PIL import Image
 
 from builders.grounding.glip.config import MAX_TOKENS
 from builders.grounding.glip.files import GlipFiles
-from builders.grounding.glip.preprocess import fitted, prepared
+from builders.grounding.glip.preprocess import fitted, prepared, resized
 from builders.grounding.glip.spans import CaptionTokenizer
 from tests.builders.grounding.glip import golden
 
@@ -30,7 +30,7 @@ def test_a_photo_is_resized_to_the_originals_pixels_and_padded(case: dict[str, A
     height, width = case["size"]
 
     size = fitted(*image.size)
-    tensor = prepared(image, size)
+    tensor = prepared(resized(image))
 
     assert (size.height, size.width) == (height, width)
     assert golden.difference(tensor, case["expected"]["padded"]) < 1e-5

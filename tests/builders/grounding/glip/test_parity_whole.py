@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from builders.grounding.glip.postprocess import boxes_of
-from builders.grounding.glip.preprocess import Fitted, prepared
+from builders.grounding.glip.preprocess import prepared
 from tests.builders.grounding.glip import golden, parts
 
 pytestmark = [
@@ -45,7 +45,7 @@ def test_a_photo_and_a_caption_have_the_originals_logits_and_boxes(variant: Any)
 def normalised(height: int, width: int, phase: int) -> torch.Tensor:
     """In float64, which `prepared` is not, and as it pads."""
     rgb = golden.photo(height, width, phase)
-    padded = prepared(Image.fromarray(rgb.numpy()), Fitted(width, height)).double()
+    padded = prepared(Image.fromarray(rgb.numpy())).double()
     mean, std = (torch.tensor(values, dtype=torch.float64) for values in (MEAN, STD))
     padded[:, :height, :width] = ((rgb.double().flip(2) - mean) / std).permute(2, 0, 1)
     return padded[None]
