@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def table(out: Path, view: str, *columns: str) -> list[tuple[Any, ...]]:
     sql = f"select {', '.join(columns)} from read_parquet('{out}/{view}/*.parquet') order by all"
     rows: Sequence[tuple[Any, ...]] = duckdb.sql(sql).fetchall()
     return list(rows)
+
+
+def samples(out: Path) -> dict[str, dict[str, Any]]:
+    """Each sample's JSON, by key."""
+    found = {}
+    for shard in sorted((out / "data").glob("*.tar")):
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                if member.name.endswith(".json"):
+                    found[member.name.removesuffix(".json")] = json.load(tar.extractfile(member))  # type: ignore[arg-type]
+    return found
 
 
 def losses(out: Path) -> dict[str, tuple[str, str, str]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from schemas.load import load_recipe
 from tests.builders.grounding.detector_server import serving
 from tests.builders.grounding.glip.tiny import TINY, write_files
 from tests.pipelines.coco import good_pairs
-from tests.pipelines.milling import commit_by_hand, data_files, losses, mill, table
+from tests.pipelines.milling import commit_by_hand, data_files, losses, mill, samples, table
 from tests.tiny_clip import VIT, save_clip
 from tests.tiny_detectors import save_detector
 
@@ -97,17 +95,6 @@ def write(folder: Path, detector: dict[str, Any], **fields: Any) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({"output": {"unit": 3}, **recipe}))
     return path
-
-
-def samples(out: Path) -> dict[str, dict[str, Any]]:
-    """Each sample's JSON, by key."""
-    found = {}
-    for shard in sorted((out / "data").glob("*.tar")):
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                if member.name.endswith(".json"):
-                    found[member.name.removesuffix(".json")] = json.load(tar.extractfile(member))  # type: ignore[arg-type]
-    return found
 
 
 def similarities(model: str, services: Services) -> dict[str, float]:
