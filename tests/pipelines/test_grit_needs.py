@@ -47,7 +47,7 @@ def test_given_nothing_but_pairs_then_all_that_is_missing_is_told_at_once(source
 
     told = text.partition("\nneeds\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in told] == [
-        *("parser", "python", "detector.checkpoint", "hf", "detector.tokenizer", "clip")
+        *("parser", "python", "detector.checkpoint", "hf", "detector.tokenizer", "clip.0", "clip.1")
     ]
     assert "en_core_web_trf, about 457 MB, https://github.com/explosion/spacy-models/releases: not there" in told[0]
     assert told[1].strip() == "python -m spacy download en_core_web_trf"
@@ -82,13 +82,13 @@ def test_given_what_only_the_user_can_bring_then_the_build_fetches_the_rest(sour
 
     assert "https://huggingface.co/GLIPModel/GLIP: there" in text
     assert "python -m spacy" not in text and "hf download" not in text
-    assert text.endswith("units: 1 in all; a build would begin with fetching detector.tokenizer, clip")
+    assert text.endswith("units: 1 in all; a build would begin with fetching detector.tokenizer, clip.0, clip.1")
 
 
 def test_given_what_was_fetched_before_then_it_is_told_as_there(source: str, hub: Hub) -> None:
     hub(BERT, "tokenizer.json")
     hub(CLIP, "open_clip_model.safetensors")
-    needs = {need.field: need.there for need in make_dag(load_recipe(KOSMOS2, [source, "clip=null"]), True).needs}
+    needs = {need.field: need.there for need in make_dag(load_recipe(KOSMOS2, [source, "clip=[]"]), True).needs}
     assert needs == {"parser": False, "detector.checkpoint": False, "detector.tokenizer": True}
 
 
@@ -127,5 +127,5 @@ def test_a_build_stops_at_the_first_of_them_with_one_line(source: str, sets: tup
     ],
 )
 def test_gpu_hours_say_what_they_are_estimated_from(source: str, variant: str, precision: str, hours: str) -> None:
-    sets = [source, f"detector.variant={variant}", f"detector.precision={precision}", "clip=null"]
+    sets = [source, f"detector.variant={variant}", f"detector.precision={precision}", "clip=[]"]
     assert make_dag(load_recipe(KOSMOS2, sets), planned=True).expected["GPU hours"] == hours
