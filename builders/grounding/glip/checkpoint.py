@@ -14,6 +14,7 @@ from torch import Tensor
 
 from builders.filters.clip_files import first_line
 from builders.grounding.glip.config import VARIANTS, GlipConfig, Variant
+from builders.grounding.glip.files import SOURCE
 from builders.grounding.glip.model import GlipModel
 from schemas.errors import UserError
 
@@ -42,6 +43,7 @@ _SWIN_BLOCK = (
     (".attention.", ".attn."),
 )
 _QKV = re.compile(r"\.attn\.([qkv])_proj\.")
+_AGAIN = f"download it again from {SOURCE}"
 _NUMBERS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
 """How a number of numpy is pickled. Where training evaluated before it saved, the score stands beside the model as one
 (microsoft/GLIP, engine/trainer.py, eval_result)."""
@@ -143,13 +145,19 @@ def _tensors(path: Path, told: str) -> dict[str, Tensor]:
         with torch.serialization.safe_globals([(_Unread, name) for name in _NUMBERS]):
             read = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch and safetensors raise whatever they run into
-        refused = re.search(r"GLOBAL (\S+)", str(error))  # torch's own words advise to run the pickle
-        why = f"it asks for {refused[1]}, which no weights need" if refused else first_line(error)
-        raise UserError(f"{told} is no checkpoint: {why}; give a .pth of GLIP's authors") from None
+        mend = "write it again with `gristmill models glip-convert`" if path.suffix == ".safetensors" else _AGAIN
+        raise UserError(f"{told} is no checkpoint: {_why(error)}; {mend}") from None
     tensors = read.get("model") if isinstance(read, dict) else None
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise UserError(f"{told} holds no tensors under 'model'; give a .pth of GLIP's authors")
     return {str(name).removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, zipfile.BadZipFile):
+        return "it is no zip file, so it is empty, cut short, or not of torch 1.6 or later"
+    refused = re.search(r"GLOBAL (\S+)", str(error))  # torch's own words advise to run the pickle
+    return f"it asks for {refused[1]}, which no weights need" if refused else first_line(error)
 
 
 def _variant(tensors: Mapping[str, Tensor], told: str) -> Variant:

@@ -184,14 +184,43 @@ def test_a_checkpoint_that_is_code_is_never_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     (tmp_path / "old.pth").write_bytes(pickle.dumps({"model": Runs(mark)}, protocol=2))
     torch.save({"model": weights(), "hook": Runs(mark)}, tmp_path / "new.pth")
-    told = {"old.pth": "File is not a zip file", "new.pth": "it asks for posix.mkdir, which no weights need"}
+    told = {"old.pth": "it is no zip file", "new.pth": "it asks for posix.mkdir, which no weights need"}
     for name, why in told.items():
         with pytest.raises(
-            UserError, match=f"^detector.checkpoint: .*{name} is no checkpoint: .*{why}; give a .pth"
+            UserError,
+            match=f"^detector.checkpoint: .*{name} is no checkpoint: {why}.*; download it again from https://",
         ) as raised:
             load_model(tmp_path / name, TINY)
         assert "\n" not in str(raised.value)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.999], ids=["empty", "half", "nearly whole"])
+def test_a_download_that_ended_early_is_to_be_fetched_again(checkpoint: Path, tmp_path: Path, share: float) -> None:
+    whole = checkpoint.read_bytes()
+    part = tmp_path / "part.pth"
+    part.write_bytes(whole[: int(len(whole) * share)])
+    why = "it is no zip file, so it is empty, cut short, or not of torch 1.6 or later; download it again from https://"
+    with pytest.raises(UserError, match=f"^detector.checkpoint: .*part.pth is no checkpoint: {why}"):
+        load_model(part, TINY)
+
+
+def test_a_checkpoint_as_torch_wrote_them_before_zip_files_is_told(tmp_path: Path) -> None:
+    torch.save({"model": weights()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(UserError, match=r"^detector.checkpoint: .*old.pth is no checkpoint: .* or not of torch 1\.6"):
+        load_model(tmp_path / "old.pth", TINY)
+
+
+def test_a_converted_file_that_is_cut_short_is_to_be_converted_again(
+    checkpoint: Path, tmp_path: Path, tiny_t: None
+) -> None:
+    out = tmp_path / "glip.safetensors"
+    convert(checkpoint, out)
+    out.write_bytes(out.read_bytes()[:-1])
+    with pytest.raises(
+        UserError, match=r"glip.safetensors is no checkpoint: .*; write it again with `gristmill models"
+    ):
+        load_model(out, TINY)
 
 
 def test_the_score_that_training_kept_beside_the_model_does_not_matter(tmp_path: Path) -> None:
