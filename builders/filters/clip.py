@@ -143,7 +143,9 @@ class ClipScore:
             pass  # let go of the exception first: its frames hold what filled the memory
         if len(part) == 1:
             where = self.spec.field
-            raise UserError(f"{where}.precision: the GPU cannot hold one pair; set bf16, or take a smaller model")
+            precision = self.spec.precision
+            mend = "set bf16, or take a smaller model" if precision == "fp32" else "take a smaller model"
+            raise UserError(f"{where}.precision: the GPU cannot hold one pair in {precision}; {mend}")
         self.batch = (len(part) + 1) // 2
         torch.cuda.empty_cache()
         return None

@@ -172,7 +172,8 @@ class ZeroShot:
             pass  # let go of the exception first: its frames hold what filled the memory
         if len(rows) == 1:
             where = self.files.where
-            raise UserError(f"{where}.precision: the GPU cannot hold one photo; set bf16, or take a smaller model")
+            mend = "set bf16, or take a smaller model" if self.precision == "fp32" else "take a smaller model"
+            raise UserError(f"{where}.precision: the GPU cannot hold one photo in {self.precision}; {mend}")
         self.batch = (len(rows) + 1) // 2
         torch.cuda.empty_cache()
         return None

@@ -54,7 +54,7 @@ class Glip:
     def __init__(self, files: GlipFiles, device: str, batch: int, precision: Precision = "fp32") -> None:
         if precision != "fp32" and device != "cuda":
             raise UserError(f"{files.where}.precision: {precision} needs a GPU, and this worker has none; set fp32")
-        self.files, self.batch = files, batch
+        self.files, self.batch, self.precision = files, batch, precision
         config = VARIANTS[files.variant]
         self._tokenizer = CaptionTokenizer(files, config.vocabulary)
         self._device = torch.device(device)
@@ -92,11 +92,18 @@ class Glip:
         except torch.OutOfMemoryError:
             pass  # let go of the exception first: its frames hold what filled the memory
         if len(part) == 1:
-            where = self.files.where
-            raise UserError(f"{where}.precision: the GPU cannot hold one photo; set bf16, or take GLIP-T")
+            raise UserError(self._too_small())
         self.batch = (len(part) + 1) // 2
         torch.cuda.empty_cache()
         return None
+
+    def _too_small(self) -> str:
+        """Names what of the recipe may still be changed."""
+        where, full, large = self.files.where, self.precision == "fp32", self.files.variant == "L"
+        field = f"{where}.precision" if full else f"{where}.variant" if large else where
+        smaller = "take GLIP-T" if large else "take a larger GPU"
+        mend = f"set bf16, or {smaller}" if full else smaller
+        return f"{field}: the GPU cannot hold one photo in {self.precision}; {mend}"
 
     @torch.inference_mode()
     def _run(self, part: Sequence[_Pass], images: Sequence[Image.Image]) -> list[Boxes]:

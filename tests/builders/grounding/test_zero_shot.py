@@ -257,5 +257,9 @@ def test_a_gpu_that_cannot_hold_one_photo_stops_the_build(
     ready: Ready, photos: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_gpu(monkeypatch, most=0)
-    with pytest.raises(UserError, match=r"^detector\.precision: the GPU cannot hold one photo"):
-        ready("omdet-turbo").detect(queries(photos))
+    detector = ready("omdet-turbo")
+    with pytest.raises(UserError, match=r"^detector\.precision: .* photo in fp32; set bf16, or take a smaller model$"):
+        detector.detect(queries(photos))
+    detector.precision = "bf16"
+    with pytest.raises(UserError, match=r"^detector\.precision: .* one photo in bf16; take a smaller model$"):
+        detector.detect(queries(photos))

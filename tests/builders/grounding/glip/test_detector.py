@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from PIL import Image
 
 from builders.grounding.glip import detector
-from builders.grounding.glip.config import VARIANTS
-from builders.grounding.glip.detector import Found, Glip
+from builders.grounding.glip.config import VARIANTS, Variant
+from builders.grounding.glip.detector import Found, Glip, Precision
 from builders.grounding.glip.files import GlipFiles
 from builders.grounding.glip.postprocess import boxes_of
 from builders.grounding.glip.preprocess import prepared
@@ -139,15 +140,32 @@ def test_what_does_not_fit_into_memory_is_tried_again_by_halves(
     assert all(close(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_a_single_photo_that_does_not_fit_is_told(files: GlipFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variant", "precision", "told"),
+    [
+        ("L", "fp32", "detector.precision: the GPU cannot hold one photo in fp32; set bf16, or take GLIP-T"),
+        (
+            "T",
+            "fp32",
+            "detector.precision: the GPU cannot hold one photo in fp32; set bf16, or take a larger GPU",
+        ),
+        ("L", "bf16", "detector.variant: the GPU cannot hold one photo in bf16; take GLIP-T"),
+        ("T", "fp16", "detector: the GPU cannot hold one photo in fp16; take a larger GPU"),
+    ],
+)
+def test_a_single_photo_that_does_not_fit_is_told_with_what_may_still_be_changed(
+    files: GlipFiles, monkeypatch: pytest.MonkeyPatch, variant: Variant, precision: Precision, told: str
+) -> None:
     glip = Glip(files, "cpu", batch=1)
+    glip.files, glip.precision = replace(files, variant=variant), precision
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(glip, "_run", full)
-    with pytest.raises(UserError, match="^detector.precision: the GPU cannot hold one photo; set bf16, or take GLIP-T"):
+    with pytest.raises(UserError) as raised:
         glip.detect(PHOTOS[:1], CAPTIONS[:1], SPANS[:1])
+    assert str(raised.value) == told
 
 
 @pytest.mark.parametrize("part", ["bbox_pred", "centerness"])
