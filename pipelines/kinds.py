@@ -10,7 +10,8 @@ from schemas.speech_recipes import SpeechChainRecipe, SpeechCrossmodalRecipe, Sp
 def make_dag(recipe: Recipe, planned: bool = False) -> Dag:
     """The DAG of a recipe, its inputs listed and its columns checked. Raises UserError.
 
-    `planned`: a grit recipe's models may still be missing, and none is fetched; such a DAG is drawn, not run.
+    `planned`: a grit recipe's models may still be missing, and none is fetched but a zero-shot detector, whose config
+    tells input size and threshold; such a DAG is drawn, not run.
     """
     if isinstance(recipe, GritRecipe):
         from pipelines.grit import grit
