@@ -111,9 +111,9 @@ def _checked(detector: Mapping[str, Any] | None) -> list[str]:
     if not detector or detector.get("kind") != "glip":
         return []
     told = (
-        f"gristmill's GLIP-{detector['variant']} and its loader of checkpoints were compared with the original code on "
-        "weights that a seed generates, and agree. What it finds with the released weights was not seen when it was "
-        "written: look at samples before you rely on the boxes."
+        f"gristmill's loader of checkpoints and its GLIP-{detector['variant']} agree with the original code on weights "
+        "that a seed generates. What it finds with the released weights, and any run on a GPU, nobody had seen when it "
+        "was written: look at samples before you rely on the boxes."
     )
     return ["## Who found the boxes", "", told, ""]
 

@@ -123,5 +123,5 @@ def test_a_card_of_boxes_of_a_glip_says_how_far_it_was_checked(
 ) -> None:
     manifest = read_manifest(dataset(tmp_path / "d"))
     card = render_card({**manifest, "recipe": {**manifest["recipe"], "detector": detector}})
-    assert ("GLIP-L and its loader of checkpoints were compared with the original code" in card) == told
-    assert ("with the released weights was not seen" in card) == told
+    assert ("loader of checkpoints and its GLIP-L agree with the original code on weights that a seed" in card) == told
+    assert ("with the released weights, and any run on a GPU, nobody had seen" in card) == told
