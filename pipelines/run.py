@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from builders.filters.clip_files import first_line
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
 from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
@@ -175,22 +176,33 @@ def _calls(dag: Dag, state: State) -> int:
     return dag.asks.most(sum(state.claim.unit_sizes[unit] for unit in state.left)) if dag.asks else 0
 
 
+def _start(address: str | None) -> None:
+    """Join the cluster at `address`, or start Ray on this machine. Raises UserError where there is no cluster, and
+    BuildError where Ray does not start."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(address="local", include_dashboard=False, **quiet)
+    except Exception as error:  # timeouts of Ray's are RuntimeError, TimeoutError, or plain Exception
+        if address and isinstance(error, ConnectionError):
+            why = str(error).split("\n", 1)[0]
+            raise UserError(f"RAY_ADDRESS {address}: {why}; start the cluster, or unset RAY_ADDRESS") from None
+        if address:
+            mend = "try again, ask `ray status` how the cluster is, or unset RAY_ADDRESS"
+            raise BuildError(f"RAY_ADDRESS {address}: Ray could not join it: {first_line(error)}; {mend}") from None
+        mend = "try again when the machine has less to do, or set RAY_ADDRESS to a cluster that runs"
+        raise BuildError(f"Ray could not start: {first_line(error)}; {mend}") from None
+
+
 @contextmanager
 def ray_session() -> Iterator[Cluster]:
     """Ray, and what it has: the session that this process is in already, the cluster of RAY_ADDRESS, or a local one."""
     ours = not ray.is_initialized()
     if ours:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        address = os.environ.get("RAY_ADDRESS")
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address:
-            try:
-                ray.init(address=address, **quiet)
-            except ConnectionError as error:
-                why = str(error).split("\n", 1)[0]
-                raise UserError(f"RAY_ADDRESS {address}: {why}; start the cluster, or unset RAY_ADDRESS") from None
-        else:
-            ray.init(address="local", include_dashboard=False, **quiet)
+        _start(os.environ.get("RAY_ADDRESS"))
     configure()
     resources = ray.cluster_resources()
     try:
