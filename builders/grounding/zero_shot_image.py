@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from builders.grounding.zero_shot_files import InputSize
 from builders.sources.images import decoded, look, not_a_photo, orientation_of, upright
 from builders.step import Rejected
+from builders.torchvision_fix import complete_torchvision
 
 MAX_ASPECT = 10
 """Longer side / shorter side, for models that keep a photo's aspect: a more elongated one would come to fewer cells
@@ -31,17 +34,24 @@ class Shape:
 
 
 def shape_of(data: bytes, size: InputSize, multiple: int) -> Shape | Rejected:
-    """The shape of an encoded photo, from its head alone.
+    """The shape of an encoded photo, from its head alone; Rejected where a model that keeps aspects gets one too long.
 
     `multiple`: where the model keeps a photo's aspect, its sides are rounded to multiples of so many pixels, so that
     photos of nearly one shape share a batch; 1 keeps transformers' own size to the pixel.
     """
-    return decoded(data, lambda image: _shape(image, size, multiple))
+    if size.fixed:
+        whole = decoded(data, _viewed)
+        return whole if isinstance(whole, Rejected) else Shape(*whole, (size.height, size.width))
+    view = viewed(data)
+    return view if isinstance(view, Rejected) else Shape(*view, _kept_aspect(*view, size, multiple))
 
 
 def viewed(data: bytes) -> tuple[int, int] | Rejected:
     """Width and height of an encoded photo as a viewer sees it, from its head alone; Rejected for one too elongated."""
-    return decoded(data, _viewed)
+    view = decoded(data, _viewed)
+    if isinstance(view, Rejected) or max(view) <= MAX_ASPECT * min(view):
+        return view
+    return Rejected("too_elongated", f"{view[0]} x {view[1]} pixels: one side is over {MAX_ASPECT} times the other")
 
 
 def pixels_of(data: bytes, largest: int) -> Pixels | Rejected:
@@ -57,23 +67,20 @@ def _viewed(image: Image.Image) -> tuple[int, int] | Rejected:
     if problem := not_a_photo(image):
         return problem
     turned = image.format != "TIFF" and orientation_of(image) in _TURNED  # of a TIFF, Pillow tells the upright size
-    width, height = image.size[::-1] if turned else image.size
-    if not size.fixed and max(width, height) > MAX_ASPECT * min(width, height):
-        return Rejected("too_elongated", f"{width} x {height} pixels: one side is over {MAX_ASPECT} times the other")
-    return width, height
+    return image.size[::-1] if turned else image.size
 
 
-def _shape(image: Image.Image, size: InputSize, multiple: int) -> Shape | Rejected:
-    viewed = _viewed(image)
-    if isinstance(viewed, Rejected):
-        return viewed
-    return Shape(*viewed, (size.height, size.width) if size.fixed else _kept_aspect(*viewed, size, multiple))
+@cache
+def _resizer() -> Callable[[tuple[int, int], int, int], tuple[int, int]]:
+    """transformers' own rule for the size of a photo that keeps its aspect."""
+    complete_torchvision()
+    from transformers.image_transforms import get_size_with_aspect_ratio
+
+    return get_size_with_aspect_ratio  # type: ignore[no-any-return]
 
 
 def _kept_aspect(width: int, height: int, size: InputSize, multiple: int) -> tuple[int, int]:
-    from transformers.image_transforms import get_size_with_aspect_ratio
-
-    exact = get_size_with_aspect_ratio((height, width), size.shortest, size.longest)
+    exact = _resizer()((height, width), size.shortest, size.longest)
     high, wide = (max(multiple, round(side / multiple) * multiple) for side in exact)
     return high, wide
 
