@@ -26,6 +26,7 @@ def test_torchvision_can_be_imported_afterwards() -> None:
     assert run(code) == "[1, 2] False"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [True, False])
 def test_it_does_nothing_where_torchvision_is_whole_or_absent(whole: bool) -> None:
     """Whole: its library loads."""

@@ -60,6 +60,7 @@ def test_the_caption_of_a_released_grit_record(nlp: Language) -> None:
     assert expand(found[19, 32]) == (19, 66)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gold", "chunks_right", "expressions_right"),
     [
@@ -190,6 +191,7 @@ def ud_sentences(draw: st.DrawFn) -> list[list[str]]:
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(ud_sentences())
 def test_any_tree_stays_a_tree_with_all_its_words(rows: list[list[str]]) -> None:

@@ -118,6 +118,7 @@ def fits(workers: list[float], gpus: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(
     cluster=st.builds(Cluster, st.integers(1, 64), st.integers(0, 16)),

@@ -365,6 +365,7 @@ def expected_rows(keys: list[str], steps: list[Toy]) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     size=st.integers(1, 12),

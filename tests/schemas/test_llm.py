@@ -288,6 +288,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(min_size=1).filter(lambda name: name not in ("model", *MOST_TOKENS)), JSON))
 def test_whatever_json_the_parameters_are_a_request_holds_them_and_has_a_hash(parameters: dict[str, Any]) -> None:
     try:

@@ -105,6 +105,7 @@ def test_an_answer_that_does_not_come_ends_in_time(site: Site, path: str) -> Non
     assert time.monotonic() - began < HURRIED.max_seconds + 1
 
 
+@pytest.mark.slow
 def test_the_time_is_that_of_all_redirects_together(site: Site) -> None:
     manners = replace(MANNERS, max_seconds=0.5)
     hops = site.url("/to", delay=0.2, url="/to?delay=0.2&url=/cookie?delay%3D0.2")

@@ -70,6 +70,7 @@ def threads() -> set[str]:
 # ---- each ends once --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_url_ends_once_whatever_becomes_of_it(site: Site) -> None:
     urls = [
         *same(site, "/cookie", 20),
@@ -219,6 +220,7 @@ def test_the_wait_grows(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert third - second >= 0.4
 
 
+@pytest.mark.slow
 def test_the_time_that_a_server_asks_for_is_kept_for_the_url_and_for_its_host(site: Site) -> None:
     asked = site.url("/busy", times=1, after=1)
     pace = replace(PACE, retries=1, per_host=1)
@@ -236,6 +238,7 @@ def test_a_server_that_asks_for_too_much_is_left_for_a_later_run(site: Site) -> 
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.slow
 def test_a_host_that_always_asks_to_wait_is_left_for_a_later_run_and_others_go_on(site: Site) -> None:
     busy = same(site, "/busy", 10, times=99, after=1)
     others = [elsewhere(url) for url in same(site, "/cookie", 30)]

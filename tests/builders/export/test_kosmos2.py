@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from builders.export.kosmos2 import export
 from builders.grounding.parse_tokens import parse
 from builders.grounding.tokens import PAPER, dequantise, quantise
@@ -28,6 +30,7 @@ def test_a_line_is_a_sample_in_the_released_tokens(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["kosmos2.jsonl"]
 
 
+@pytest.mark.slow
 def test_transformers_reads_phrases_spans_and_boxes_of_every_line(tmp_path: Path, kosmos2: ModuleType) -> None:
     export(grit_dataset(tmp_path / "made", [MEADOW, TWO]), tmp_path / "out")
 

@@ -100,6 +100,7 @@ def test_an_answer_that_is_no_number_is_an_error(
         scored(ClipSpec(str(vit)), pairs, services)
 
 
+@pytest.mark.slow
 def test_an_endless_word_is_cut_before_its_pairs_are_merged(vit: Path, services: Services) -> None:
     step = PrepareText(ClipSpec(str(vit)))
     step.setup(services)

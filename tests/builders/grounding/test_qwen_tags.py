@@ -93,6 +93,7 @@ def test_the_readmes_samples_are_read_and_rendered_again(shared: Path) -> None:
             assert parse(text) == (text, [])
 
 
+@pytest.mark.slow
 @given(grounded())
 def test_a_text_that_was_read_is_rendered_again_as_it_was(sample: tuple[str, list[Phrase]]) -> None:
     text = render(*sample)

@@ -270,6 +270,7 @@ def real(request: pytest.FixtureRequest, shipped_parser: Path, services: Service
     return grit(load_recipe(ROOT / "recipes/grit.yaml", [*sets, "source.limit=100"]), shipped_parser, services)
 
 
+@pytest.mark.slow
 def test_transformers_reads_every_real_sample_back(kosmos2: ModuleType, real: list[Record]) -> None:
     for record in real:
         found = json.loads(record["json"])

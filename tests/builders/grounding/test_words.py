@@ -192,6 +192,7 @@ def test_a_word_never_means_what_the_user_does_not_have_nor_something_else_inste
     assert set(found.categories if found else ()) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_categories_and_synonyms_does_not_matter(chance: random.Random) -> None:

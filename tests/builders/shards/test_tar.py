@@ -95,6 +95,7 @@ def test_webdataset_reads_its_samples(tmp_path: Path) -> None:
 # ---- bytes -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(MEMBERS)
 def test_offsets_lead_to_payloads_and_the_digest_is_of_the_bytes(members: Members) -> None:
     data, places, digest = written(members)

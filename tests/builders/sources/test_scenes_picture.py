@@ -53,6 +53,7 @@ def test_a_kind_of_thing_has_one_size_so_that_it_can_be_counted(here: Scene) -> 
     assert set(sizes.values()) == {1}
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(0, 2**40), st.integers(0, 2**40), st.sampled_from([64, 128, 160]))
 def test_a_scene_and_its_picture_depend_on_seed_and_position_alone(seed: int, i: int, side: int) -> None:

@@ -155,6 +155,7 @@ values = st.recursive(
 names = st.sampled_from(["audio_filepath", "text", "offset", "duration", "speaker", "lang"]) | st.text(max_size=4)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(st.lists(st.dictionaries(names, values, max_size=6), min_size=1, max_size=4))
 def test_whatever_lines_hold_each_is_an_input_with_a_good_key_or_a_problem(

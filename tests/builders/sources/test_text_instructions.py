@@ -230,6 +230,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "fields"),
     [

@@ -243,6 +243,7 @@ def test_a_url_that_is_none_does_not_stop_the_survey(tmp_path: Path, url: str) -
     assert listed(tmp_path, [url]).facts()["hosts among them"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 999, 1000, 1001, 20_000, 39_999, 100_000])
 def test_a_long_list_is_looked_at_in_places_all_over_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int

@@ -86,6 +86,7 @@ def test_each_task_has_requests_of_its_own() -> None:
     assert not asked["asr"] & asked["tts"]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(0, 5), st.integers(1, 60))
 def test_never_more_are_made_than_are_wanted(count: int, seed: int, inputs: int) -> None:

@@ -334,6 +334,7 @@ print(hashlib.sha256(encode_flac(sound)).hexdigest(), sound_hash(sound))
 """
 
 
+@pytest.mark.slow
 def test_another_process_resamples_and_encodes_to_the_same_bytes() -> None:
     dice = Dice(0, "noise")
     sound = Sound(np.array([dice.between(-1, 1) for _ in range(22_050)], np.float32), 22_050)

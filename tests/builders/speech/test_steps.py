@@ -133,6 +133,7 @@ def units_alone() -> list[Any]:
     return [to_units([record])[0] for record in heard(*SPOKEN)]
 
 
+@pytest.mark.slow
 @given(st.permutations(range(len(SPOKEN))), st.integers(1, len(SPOKEN)))
 def test_units_depend_on_the_utterance_alone(order: list[int], size: int) -> None:
     records = heard(*SPOKEN)

@@ -94,6 +94,7 @@ def test_speech_that_is_no_row_of_units_is_refused(speech: str) -> None:
 # ---- read ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @every_style
 @every_form
 @given(text_i=texts, text_r=texts, speech_i=units, speech_r=units)

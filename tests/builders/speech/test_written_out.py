@@ -135,6 +135,7 @@ def test_whatever_is_written_out_is_on_one_line_and_is_not_changed_again(text: s
     assert len(said.splitlines()) <= 1 and said == said.strip() and said == unicodedata.normalize("NFC", said)
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_written_out_in_time() -> None:
     units = [
         "1",

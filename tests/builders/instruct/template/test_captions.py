@@ -71,6 +71,7 @@ def test_where_all_of_a_kind_are_is_told_unless_some_may_be_unboxed() -> None:
     assert "the dogs are in" not in answers(seen(captions, crowds=("dog",), dog=boxes), "detail")
 
 
+@pytest.mark.slow
 def test_no_conversation_asks_the_same_twice_nor_in_other_words() -> None:
     for turns in (asked(seen(DOG, dog=LEFT, couch=BOTTOM), keys=1, seed=seed) for seed in range(60)):
         questions = [turn.question for turn in turns]

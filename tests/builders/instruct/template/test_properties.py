@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,7 @@ def _boxes(image: Seen, noun: str) -> list[Box]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(images, st.sampled_from(["conversation", "detail"]), st.text(max_size=4))
 def test_every_answer_passes_the_rules_of_quality_and_is_the_same_again(image: Seen, kind: str, key: str) -> None:
@@ -89,6 +91,7 @@ def test_every_answer_passes_the_rules_of_quality_and_is_the_same_again(image: S
             assert not re.search(r"[{}]|\ba [aeio]|  ", turn.answer + turn.question)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(images, st.integers(0, 99))
 def test_every_statement_is_borne_out_by_boxes(image: Seen, key: int) -> None:
