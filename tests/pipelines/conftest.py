@@ -8,6 +8,8 @@ import pytest
 import ray
 
 from tests.pipelines.milling import one_ray
+from tests.tiny_clip import VIT, save_clip
+from tests.tiny_detectors import save_detector
 
 __all__ = ["one_ray"]
 
@@ -24,3 +26,23 @@ def _ray(request: pytest.FixtureRequest) -> None:
 def out(tmp_path: Path) -> Path:
     """Where a dataset is to be built."""
     return tmp_path / "out"
+
+
+@pytest.fixture(scope="session")
+def dino(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_detector("grounding-dino", tmp_path_factory.mktemp("dino")))
+
+
+@pytest.fixture(scope="session")
+def owl(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_detector("owlv2", tmp_path_factory.mktemp("owl")))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_clip(tmp_path_factory.mktemp("clip")))
+
+
+@pytest.fixture(scope="session")
+def larger_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_clip(tmp_path_factory.mktemp("larger_clip"), vision={**VIT, "image_size": 48}))

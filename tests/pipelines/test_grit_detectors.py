@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from PIL import Image, ImageDraw
 
 from builders.export import grit
 from builders.filters.clip import ClipScore, PrepareImage, PrepareText
@@ -21,80 +18,13 @@ from builders.shards.store import Store
 from builders.shards.verify import verify
 from builders.step import Record, Services
 from pipelines.kinds import make_dag
-from pipelines.plan import render_plan
-from schemas.errors import UserError
 from schemas.load import load_recipe
 from tests.builders.grounding.detector_server import serving
 from tests.builders.grounding.glip.tiny import TINY, write_files
-from tests.pipelines.coco import good_pairs
 from tests.pipelines.milling import commit_by_hand, data_files, losses, mill, samples, table
-from tests.tiny_clip import VIT, save_clip
-from tests.tiny_detectors import save_detector
+from tests.pipelines.web_pairs import CAPTIONS, SIMILARITY, SIZES, pairs, photo, write
 
 pytestmark = pytest.mark.slow
-
-CAPTIONS = (
-    "A red dog on a table.",
-    "Two dogs and a cat in a field of flowers.",
-    "A man with a cup of coffee.",
-    "a dog and a dog",
-)
-SIZES = ((64, 48), (48, 64), (80, 80), (64, 48))
-SIMILARITY = 0.3125
-
-
-@pytest.fixture(scope="session")
-def dino(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_detector("grounding-dino", tmp_path_factory.mktemp("dino")))
-
-
-@pytest.fixture(scope="session")
-def owl(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_detector("owlv2", tmp_path_factory.mktemp("owl")))
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_clip(tmp_path_factory.mktemp("clip")))
-
-
-@pytest.fixture(scope="session")
-def larger_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save_clip(tmp_path_factory.mktemp("larger_clip"), vision={**VIT, "image_size": 48}))
-
-
-def photo(number: int) -> bytes:
-    width, height = SIZES[number % 4]
-    pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
-    image, out = Image.fromarray(pixels), io.BytesIO()
-    ImageDraw.Draw(image).ellipse((8, 8, 30 + number, 36), fill=(250, 20 * number % 256, 30))
-    image.save(out, "PNG")
-    return out.getvalue()
-
-
-def pairs(folder: Path, count: int = 8) -> Path:
-    """A table of pairs as a crawl leaves them: bytes, URLs, licences, a similarity, numbers of their own."""
-    rows = [
-        {
-            "key": f"p{i}",
-            "image": photo(i),
-            "caption": CAPTIONS[i % 4],
-            "url": f"https://example.org/{i}.png",
-            "license": "CC-BY-4.0",
-            "clip_similarity_vitb32": SIMILARITY + i,
-            "id": 1000 + i,
-        }
-        for i in range(count)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "pairs.parquet")
-    return folder / "pairs.parquet"
-
-
-def write(folder: Path, detector: dict[str, Any], **fields: Any) -> Path:
-    recipe = {"kind": "grit", "source": {"path": str(folder / "pairs.parquet")}, "detector": detector, **fields}
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump({"output": {"unit": 3}, **recipe}))
-    return path
 
 
 def similarities(model: str, services: Services) -> dict[str, float]:
@@ -182,7 +112,7 @@ def test_given_photos_cropped_and_spans_apart_then_samples_hold_the_square_and_t
 def test_given_photos_cropped_then_index_and_similarity_are_of_the_square(tmp_path: Path, out: Path, clip: str) -> None:
     pairs(tmp_path, 4)
     with serving(lambda image, caption, chunks: [[((0.0, 0.0, 1.0, 1.0), 0.9)] for _ in chunks]) as url:
-        model: dict[str, Any] = {"clip": {"model": clip}, "centre_crop": {}}
+        model: dict[str, Any] = {"clip": [{"model": clip}], "centre_crop": {}}
         recipe = write(tmp_path, {"kind": "http", "url": url, "name": "all"}, min_score=0.5, **model)
         mill(recipe, out)
     again = tmp_path / "again.yaml"
@@ -300,135 +230,3 @@ def test_given_a_glip_then_its_boxes_become_samples(
     found = samples(out)
     assert found.keys() == {"p0", "p1", "p2"}, losses(out)
     assert all(0.01 < chunk[6] < 1 for one in found.values() for chunk in one["noun_chunks"])
-
-
-# -- told before anything runs
-
-
-@pytest.mark.parametrize("kind", ["annotations", "zero_shot", "http"])
-@pytest.mark.parametrize("source", ["coco", "scenes", "pairs"])
-def test_given_any_source_and_detector_with_every_option_then_the_steps_fit_together(
-    tmp_path: Path, source: str, kind: str, dino: str, clip: str
-) -> None:
-    if (source, kind) == ("pairs", "annotations"):
-        pytest.skip("pairs have no annotations; tests/schemas/test_grounding.py")
-    pairs(tmp_path, 2)
-    good_pairs(tmp_path, 2).save()
-    sources: dict[str, Any] = {
-        "coco": {"images": "photos", "captions": "captions.json", "instances": "instances.json"},
-        "scenes": {"kind": "scenes", "count": 2},
-        "pairs": {"path": "pairs.parquet"},
-    }
-    detectors: dict[str, Any] = {
-        "annotations": {"kind": "annotations"},
-        "zero_shot": {"kind": "zero_shot", "model": dino},
-        "http": {"kind": "http", "url": "http://127.0.0.1:1/detect", "name": "nobody"},
-    }
-    options: dict[str, Any] = {"centre_crop": {}, "min_side": 8, "tasks": {}, "nested": False}
-    options["clip"] = [{"model": clip}, {"column": "clip_similarity_vitl14", "model": clip}]
-    recipe = write(tmp_path, detectors[kind], source=sources[source], min_score=0.3, **options)
-
-    text = render_plan(load_recipe(recipe), make_dag(load_recipe(recipe)), None)
-
-    steps = ["min_side", "noun_chunks", "detect", "select_boxes", "centre_crop", "prepare_image_vitb32"]
-    steps += ["clip_similarity_vitb32", "clip_similarity_vitl14", "grit_sample"]
-    places = [text.partition("(this machine)")[2].index(f" {name}\n") for name in steps]
-    assert places == sorted(places)
-    assert ("place_boxes" in text) == (kind == "annotations")
-    assert "key.<format> (image)" in text
-
-
-@pytest.mark.parametrize(("second", "shared_pixels"), [("clip", True), ("larger_clip", False)])
-def test_given_two_similarities_then_one_stage_scores_both_and_what_looks_alike_is_prepared_once(
-    tmp_path: Path, dino: str, clip: str, second: str, shared_pixels: bool, request: pytest.FixtureRequest
-) -> None:
-    pairs(tmp_path, 2)
-    other = {"column": "clip_similarity_vitl14", "model": request.getfixturevalue(second)}
-    recipe = write(tmp_path, {"kind": "zero_shot", "model": dino}, clip=[{"model": clip}, other])
-
-    stages = {stage.name: stage for stage in make_dag(load_recipe(recipe)).stages}
-
-    one, two = stages["clip"].steps
-    assert (stages["clip"].gpus, one.reads) == (1, ("_pixels_vitb32", "_tokens_vitb32"))
-    assert two.reads == ("_pixels_vitb32" if shared_pixels else "_pixels_vitl14", "_tokens_vitl14")
-    assert len(stages["prepare"].steps) == (3 if shared_pixels else 4)
-
-
-def test_given_a_similarity_whose_model_is_not_there_then_the_plan_says_which_of_them(
-    tmp_path: Path, dino: str, clip: str
-) -> None:
-    pairs(tmp_path, 1)
-    models = [{"model": clip}, {"column": "clip_similarity_vitl14", "model": "ViT-L-14"}]
-    recipe = write(tmp_path, {"kind": "zero_shot", "model": dino}, clip=models)
-    with pytest.raises(UserError, match=r"^clip\.1\.pretrained: ViT-L-14 needs weights"):
-        make_dag(load_recipe(recipe))
-
-
-def test_given_a_model_when_planned_then_it_is_told_with_its_own_threshold_and_size(tmp_path: Path, owl: str) -> None:
-    pairs(tmp_path, 2)
-    recipe = load_recipe(write(tmp_path, {"kind": "zero_shot", "model": owl}))
-
-    text = render_plan(recipe, make_dag(recipe), None)
-
-    assert f"detector  OWLv2, {owl}" in text
-    assert "resized to 64 x 64 pixels; fp32, 8 at once" in text
-    assert "score over 0.1 (the default of OWLv2), none that overlaps a better one by more than 0.5" in text
-    assert "stage grounding: tasks of 1 CPU (a GPU stage: there is none), batches of 3" in text
-
-
-def test_given_a_threshold_then_it_is_told_in_place_of_the_models_own(tmp_path: Path, dino: str) -> None:
-    pairs(tmp_path, 2)
-    dag = make_dag(load_recipe(write(tmp_path, {"kind": "zero_shot", "model": dino}, min_score=0.4)))
-    assert dag.chosen["boxes"].startswith("score over 0.4 (min_score), ")
-    assert dag.chosen["photos"] == "shorter side 96 pixels, the longer at most 160; fp32, 8 at once"
-
-
-@pytest.mark.parametrize("key", [None, " "])
-def test_given_an_endpoint_whose_key_is_not_set_then_the_build_says_so_before_ray_starts_and_the_plan_does_not_mind(
-    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
-) -> None:
-    monkeypatch.delenv("DETECTOR_KEY", raising=False)
-    if key is not None:
-        monkeypatch.setenv("DETECTOR_KEY", key)
-    monkeypatch.setattr("pipelines.run.ray_session", lambda: pytest.fail("Ray is started"))
-    pairs(tmp_path, 1)
-    detector = {"kind": "http", "url": "http://127.0.0.1:1/detect", "name": "nobody", "api_key_env": "DETECTOR_KEY"}
-    recipe = write(tmp_path, detector, min_score=0.5)
-
-    assert render_plan(load_recipe(recipe), make_dag(load_recipe(recipe)), None)
-    with pytest.raises(UserError) as error:
-        mill(recipe, out)
-
-    told = str(error.value)
-    assert told.startswith("detector.api_key_env: the variable DETECTOR_KEY is not set; export DETECTOR_KEY=… where")
-    assert "\n" not in told
-
-
-@pytest.mark.parametrize(
-    ("detector", "told"),
-    [
-        ({"kind": "zero_shot", "model": "no such model"}, "detector.model: "),
-        ({"kind": "glip", "variant": "T", "checkpoint": "/nowhere/glip.pth"}, "detector.checkpoint: "),
-    ],
-)
-def test_given_a_model_that_is_not_there_then_the_plan_says_which_field(
-    tmp_path: Path, detector: dict[str, Any], told: str
-) -> None:
-    pairs(tmp_path, 1)
-    with pytest.raises(UserError) as error:
-        make_dag(load_recipe(write(tmp_path, detector)))
-    assert str(error.value).startswith(told)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.ray
-def test_given_half_precision_without_a_gpu_then_the_plan_notes_it_and_the_build_is_refused_with_the_field(
-    tmp_path: Path, out: Path, dino: str
-) -> None:
-    pairs(tmp_path, 1)
-    path = write(tmp_path, {"kind": "zero_shot", "model": dino, "precision": "bf16"})
-    recipe = load_recipe(path)
-    assert "note: detector.precision: bf16 needs a GPU, and this machine" in render_plan(recipe, make_dag(recipe), None)
-    with pytest.raises(UserError, match=r"^detector\.precision: bf16 needs a GPU, and this cluster \(.* 0 GPUs\) has"):
-        mill(path, out)
-    assert "note:" not in render_plan(recipe, make_dag(load_recipe(path, ["detector.precision=fp32"])), None)
