@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from builders.filters.clip_files import first_line
-from schemas.errors import UserError
+from schemas.errors import UserError, first_line
 
+_CONFIG_MAX = 1_000_000
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+
+
+def is_id(model: str) -> bool:
+    """Whether it may be a model's id on the hub: owner/name."""
+    return _ID.fullmatch(model) is not None
 
 
 def model_folder(model: str, field: str, files: Sequence[str]) -> Path:
@@ -20,7 +27,7 @@ def model_folder(model: str, field: str, files: Sequence[str]) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
-    if not _ID.fullmatch(model):
+    if not is_id(model):
         raise UserError(f"{field}: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
     from huggingface_hub import snapshot_download
 
@@ -31,3 +38,14 @@ def model_folder(model: str, field: str, files: Sequence[str]) -> Path:
             f"{field}: {model} could not be fetched ({first_line(error)}); "
             "check its name and the network, or fetch it elsewhere and give a local folder"
         ) from None
+
+
+def read_config(path: Path, field: str) -> dict[str, Any]:
+    """A model's JSON file; empty where it is no object. Raises UserError, one line that begins with `field`."""
+    try:
+        if path.stat().st_size > _CONFIG_MAX:
+            raise ValueError(f"over {_CONFIG_MAX:,} bytes")
+        read = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{field}: {path} is no JSON config: {first_line(error)}") from None
+    return read if isinstance(read, dict) else {}

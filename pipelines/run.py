@@ -15,7 +15,6 @@ from typing import Any
 
 import ray
 
-from builders.filters.clip_files import first_line
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
 from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
@@ -31,7 +30,7 @@ from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_li
 from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job, ShardSink
 from pipelines.wave import WAVE, configure, run_wave
-from schemas.errors import BuildError, UserError
+from schemas.errors import BuildError, UserError, first_line
 from schemas.manifest import OUTCOMES, Funnel, UnitMarker, summed
 from schemas.recipe import Recipe
 

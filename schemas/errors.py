@@ -9,3 +9,8 @@ class UserError(Exception):
 
 class BuildError(Exception):
     """A build or a check failed while running: the line says what happened and how to go on. Exit 1."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library said, fit for one line of our own."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

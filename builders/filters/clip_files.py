@@ -6,22 +6,21 @@ Nothing is swapped in: a model is named whole (architecture and weights), or the
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from builders.filters.clip_image import Preprocess
+from builders.hub import read_config
 from builders.need import Need, cached
-from schemas.errors import UserError
+from schemas.errors import UserError, first_line
 
 HUB = "hf-hub:"
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
-_CONFIG_MAX = 1_000_000
 _PICKLED = "open_clip_pytorch_model.bin"
 """What a repository's weights are called where it has none as WEIGHTS."""
 _SIZES = {
@@ -167,7 +166,11 @@ def _on_hub(spec: ClipSpec) -> ClipFiles:
 
 def _in_folder(spec: ClipSpec, folder: Path) -> ClipFiles:
     configs = [folder / CONFIG] if (folder / CONFIG).is_file() else sorted(folder.glob("*.json"))
-    configs = [path for path in configs if path.name == CONFIG or _read_json(spec, path).keys() >= _CONFIG_KEYS]
+    configs = [
+        path
+        for path in configs
+        if path.name == CONFIG or read_config(path, f"{spec.field}.model").keys() >= _CONFIG_KEYS
+    ]
     if len(configs) != 1:
         raise UserError(f"{spec.field}.model: {folder} holds {len(configs)} open_clip configs; it needs one, {CONFIG}")
     config, preprocess = _read_config(spec, configs[0])
@@ -180,7 +183,7 @@ def _in_folder(spec: ClipSpec, folder: Path) -> ClipFiles:
     drawn = spec.random_seed is not None
     beside = [path for path in sorted(folder.iterdir()) if path.name.startswith(_TOKENIZER) and path.is_file()]
     decisive = (configs[0], *beside, *([] if drawn else chosen[:1]))
-    if "model_cfg" in _read_json(spec, configs[0]):
+    if "model_cfg" in read_config(configs[0], f"{spec.field}.model"):
         return ClipFiles(f"local-dir:{folder}", *facts, None, decisive)
     oc = open_clip()
     name = configs[0].stem
@@ -190,18 +193,8 @@ def _in_folder(spec: ClipSpec, folder: Path) -> ClipFiles:
     return ClipFiles(name, *facts, None if drawn else str(chosen[0]), decisive)
 
 
-def _read_json(spec: ClipSpec, path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _CONFIG_MAX:
-            raise ValueError(f"over {_CONFIG_MAX:,} bytes")
-        read = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{spec.field}.model: {path} is no JSON config: {first_line(error)}") from None
-    return read if isinstance(read, dict) else {}
-
-
 def _read_config(spec: ClipSpec, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    read = _read_json(spec, path)
+    read = read_config(path, f"{spec.field}.model")
     config = read.get("model_cfg", read)
     if not isinstance(config, dict) or not config.keys() >= _CONFIG_KEYS:
         raise UserError(f"{spec.field}.model: {path} lacks one of {', '.join(sorted(_CONFIG_KEYS))}")
@@ -224,8 +217,3 @@ def _weights_file(spec: ClipSpec, path: Path) -> Path:
     if path.suffix not in SUFFIXES:
         raise UserError(f"{spec.field}.pretrained: {path.name} is none of {', '.join(SUFFIXES)}")
     return path
-
-
-def first_line(error: Exception) -> str:
-    """What a library said, fit for one line of our own."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

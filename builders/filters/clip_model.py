@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from builders.filters.clip_files import ClipFiles, ClipSpec, find_clip, first_line, open_clip, preprocess_of
-from schemas.errors import UserError
+from builders.filters.clip_files import ClipFiles, ClipSpec, find_clip, open_clip, preprocess_of
+from schemas.errors import UserError, first_line
 
 _WORDS_MAX = 200_000
 """Words whose tokens open_clip's tokenizer may remember; it forgets none by itself."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from builders.filters.clip_files import first_line
-from schemas.errors import UserError
+from builders.hub import model_folder, read_config
+from schemas.errors import UserError, first_line
 
 _CONFIG = "config.json"
 _PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -19,8 +17,6 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _TOKENIZER = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 _LAYOUT = "give the folder that holds it beside weights and tokenizer, or the id of a model on the hub"
-_CONFIG_MAX = 1_000_000
-_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -97,14 +93,14 @@ def find_detector(model: str, where: str = "detector") -> DetectorFiles:
     folder = _folder(model, where)
     if not (folder / _CONFIG).is_file():
         raise UserError(f"{where}.model: {folder} holds no {_CONFIG}, so it is no model; {_LAYOUT}")
-    kind = str(_read(folder / _CONFIG, where).get("model_type"))
+    kind = str(read_config(folder / _CONFIG, f"{where}.model").get("model_type"))
     if kind not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise UserError(f"{where}.model: {folder} is a {kind!r} model, no zero-shot detector; give one of {known}")
     preprocessors = [folder / name for name in _PREPROCESSORS if (folder / name).is_file()]
     if not preprocessors:
         raise UserError(f"{where}.model: {folder} lacks {_PREPROCESSORS[0]}, which says how photos are resized; add it")
-    told = _read(preprocessors[0], where)
+    told = read_config(preprocessors[0], f"{where}.model")
     size = _size(told.get("image_processor", told), FAMILIES[kind].size, f"{where}.model: {preprocessors[0]}")
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise UserError(f"{where}.model: {folder} holds no tokenizer; it needs tokenizer.json")
@@ -142,32 +138,9 @@ def _edges(shortest: Any, longest: Any) -> InputSize:
 
 
 def _folder(model: str, where: str) -> Path:
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if not _HUB.fullmatch(model):
-        raise UserError(f"{where}.model: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
-    from huggingface_hub import snapshot_download
-
-    try:
-        for weights in _WEIGHTS:
-            wanted = [_CONFIG, *_PREPROCESSORS, *_TOKENIZER, weights, f"{weights}.index.json"]
-            folder = Path(snapshot_download(model, allow_patterns=wanted))
-            if any(folder.glob(weights)):
-                break
-    except Exception as error:  # the hub's client raises whatever it likes
-        raise UserError(
-            f"{where}.model: {model} could not be fetched ({first_line(error)}); "
-            "check its name and the network, or fetch it elsewhere and give a local folder"
-        ) from None
+    for weights in _WEIGHTS:
+        wanted = (_CONFIG, *_PREPROCESSORS, *_TOKENIZER, weights, f"{weights}.index.json")
+        folder = model_folder(model, f"{where}.model", wanted)
+        if any(folder.glob(weights)):
+            break
     return folder
-
-
-def _read(path: Path, where: str) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _CONFIG_MAX:
-            raise ValueError(f"over {_CONFIG_MAX:,} bytes")
-        read = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{where}.model: {path} is no JSON config: {first_line(error)}") from None
-    return read if isinstance(read, dict) else {}

@@ -14,12 +14,11 @@ from typing import Any, Literal, Protocol
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from builders.filters.clip_files import first_line
 from builders.grounding.expressions import Offsets
 from builders.grounding.zero_shot_files import DetectorFiles
 from builders.grounding.zero_shot_image import Pixels, Shape
 from builders.grounding.zero_shot_text import Passage, Questions, passages, questions, tasks
-from schemas.errors import UserError
+from schemas.errors import UserError, first_line
 
 Over = Literal["mean", "max"]
 Precision = Literal["fp32", "bf16", "fp16"]

@@ -6,7 +6,6 @@ whatever the mask, so the convolutions run utterance by utterance; only the tran
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builders.digest import digest_of
-from builders.filters.clip_files import first_line
-from builders.hub import model_folder
+from builders.hub import model_folder, read_config
 from builders.speech.audio import Sound
 from builders.speech.features import RATE, FeatureSpec, at_rate
-from schemas.errors import UserError
+from schemas.errors import UserError, first_line
 
 if TYPE_CHECKING:  # torch and transformers load with the model: not where its files are only looked for
     import torch
@@ -32,7 +30,6 @@ than one are slower (a base model: 5.6 times real time a core, 4.3 with 160 s). 
 _CONFIG = "config.json"
 _EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
-_CONFIG_MAX = 1_000_000
 _UNUSED = {"masked_spec_embed"}
 """Weights of training alone, which a model may lack."""
 
@@ -78,7 +75,7 @@ def find_hubert(model: str, layer: int, where: str = "units.") -> HubertFiles:
             f"{where}model: {folder} holds no {_CONFIG}, so it is no model; "
             "give the folder that holds it beside the weights, or the id of a model on the hub"
         )
-    config = _read(folder / _CONFIG, where)
+    config = read_config(folder / _CONFIG, f"{where}model")
     if config.get("model_type") != "hubert":
         raise UserError(f"{where}model: {folder} is a {config.get('model_type')!r} model, not 'hubert'; give a HuBERT")
     try:
@@ -110,16 +107,6 @@ def _folder(model: str, where: str) -> Path:
         if any(folder.glob(weights)):
             break
     return folder
-
-
-def _read(path: Path, where: str) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _CONFIG_MAX:
-            raise ValueError(f"over {_CONFIG_MAX:,} bytes")
-        read = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{where}model: {path} is no JSON config: {first_line(error)}") from None
-    return read if isinstance(read, dict) else {}
 
 
 class Hubert:

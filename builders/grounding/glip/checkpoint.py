@@ -12,11 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from builders.filters.clip_files import first_line
 from builders.grounding.glip.config import VARIANTS, GlipConfig, Variant
 from builders.grounding.glip.files import SOURCE
 from builders.grounding.glip.model import GlipModel
-from schemas.errors import UserError
+from schemas.errors import UserError, first_line
 
 UNUSED = {
     r"rpn\.head\.cls_logits\.(weight|bias)": "a classifier whose place the alignment with tokens takes",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from builders.digest import digest_of
-from builders.filters.clip_files import first_line
 from builders.grounding.glip.config import VARIANTS, Variant
+from builders.hub import is_id, model_folder
 from builders.need import Need, cached, size_of
 from schemas.errors import UserError
 
@@ -26,7 +25,6 @@ TOKENIZER_SIZE = 700_000
 """Bytes of its two files that are fetched, about."""
 _SUFFIXES = (".pth", ".safetensors")
 _WORDS = ("tokenizer.json", "vocab.txt")
-_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def glip_needs(variant: Variant, checkpoint: str | None, tokenizer: str, where: 
     )
     there = checkpoint is not None and Path(checkpoint).expanduser().is_file()
     needs = [Need(f"{where}.checkpoint", name, SOURCE, SIZES[variant], there, get)]
-    if not Path(tokenizer).expanduser().is_dir() and _HUB.fullmatch(tokenizer):
+    if not Path(tokenizer).expanduser().is_dir() and is_id(tokenizer):
         size = TOKENIZER_SIZE if tokenizer == TOKENIZER else None
         source = f"https://huggingface.co/{tokenizer}"
         needs.append(Need(f"{where}.tokenizer", tokenizer, source, size, cached(tokenizer, _WORDS)))
@@ -76,25 +74,8 @@ def find_glip(
         raise UserError(f"{where}.checkpoint: there is no file {path}; {fetch}")
     if path.suffix not in _SUFFIXES:
         raise UserError(f"{where}.checkpoint: {path} is neither {' nor '.join(_SUFFIXES)}; give {RELEASED[variant]}")
-    folder = _folder(tokenizer, where)
+    folder = model_folder(tokenizer, f"{where}.tokenizer", _WORDS)
     words = next((folder / name for name in _WORDS if (folder / name).is_file()), None)
     if words is None:
         raise UserError(f"{where}.tokenizer: {folder} has neither {' nor '.join(_WORDS)}; give {TOKENIZER}")
     return GlipFiles(variant, path, words, where)
-
-
-def _folder(tokenizer: str, where: str) -> Path:
-    folder = Path(tokenizer).expanduser()
-    if folder.is_dir():
-        return folder
-    if not _HUB.fullmatch(tokenizer):
-        raise UserError(f"{where}.tokenizer: {tokenizer!r} is neither a folder nor a name on the hub (owner/name)")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(tokenizer, allow_patterns=list(_WORDS)))
-    except Exception as error:  # the hub's client raises whatever it likes
-        raise UserError(
-            f"{where}.tokenizer: {tokenizer} could not be fetched ({first_line(error)}); "
-            "check its name and the network, or fetch it elsewhere and give a local folder"
-        ) from None

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from tokenizers import BertWordPieceTokenizer, Encoding, Tokenizer
 
-from builders.filters.clip_files import first_line
 from builders.grounding.glip.config import MAX_TOKENS
 from builders.grounding.glip.files import GlipFiles
-from schemas.errors import UserError
+from schemas.errors import UserError, first_line
 
 Span = tuple[int, int]
 

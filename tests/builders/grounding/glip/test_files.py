@@ -71,7 +71,7 @@ NOT_FOUND = {
     "a folder": ("T", "empty", ".", "^detector.checkpoint: there is no file .*empty; fetch glip_tiny_model_o365"),
     "another kind": ("T", "glip.zip", ".", "^detector.checkpoint: .*glip.zip is neither .pth nor .safetensors; give"),
     "no words": ("T", "glip.pth", "empty", "^detector.tokenizer: .*empty has neither tokenizer.json nor vocab.txt"),
-    "no tokenizer": ("T", "glip.pth", "no/such/name", "^detector.tokenizer: '.*' is neither a folder nor a name"),
+    "no tokenizer": ("T", "glip.pth", "no/such/name", "^detector.tokenizer: '.*' is neither a folder nor the id"),
 }
 
 
