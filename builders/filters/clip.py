@@ -108,13 +108,9 @@ class ClipScore:
         return columns | {self.halved: pa.int32()}
 
     def setup(self, services: Services) -> None:
-        import torch
-
         from builders.filters.clip_model import ClipModel
         from builders.filters.heads import load_head
 
-        if services.device == "cpu":
-            torch.set_num_threads(self.threads)
         self._asked = self.batch
         self._model = ClipModel(self.spec, services.device)
         self._heads = [load_head(head, self.dim, self._model.device) for head in self.heads]
@@ -122,6 +118,9 @@ class ClipScore:
     def __call__(self, records: list[Record]) -> list[Result]:
         import torch
 
+        assert self._model is not None, "setup was not called"
+        if self._model.device.type == "cpu":
+            torch.set_num_threads(self.threads)  # each time: the process may run a step that takes another number
         pending: list[dict[str, Any]] = []
         start = 0
         while start < len(records):

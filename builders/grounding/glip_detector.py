@@ -48,15 +48,16 @@ class GlipDetector:
 
     def setup(self, services: Services) -> None:
         """Raises UserError for a checkpoint that does not fit, or a precision that this device has not."""
-        import torch
-
         from builders.grounding.glip.detector import Glip
 
-        if services.device == "cpu":
-            torch.set_num_threads(self.threads)
         self._glip = Glip(self.files, services.device, self.batch, self.precision)
 
     def detect(self, queries: Sequence[Query]) -> list[Found | Rejected]:
+        import torch
+
+        assert self._glip is not None, "setup was not called"
+        if self._glip.device.type == "cpu":
+            torch.set_num_threads(self.threads)  # each time: the process may run a step that takes another number
         found: dict[int, Found | Rejected] = {}
         sizes: dict[int, tuple[int, int]] = {}
         for i, query in enumerate(queries):

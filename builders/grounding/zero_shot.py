@@ -96,21 +96,21 @@ class ZeroShot:
 
     def setup(self, services: Services) -> None:
         """Raises UserError for a model that is not whole, or a precision that this device has not."""
-        import torch
-
         from builders.grounding.zero_shot_model import load_detector
 
         where = self.files.where
         if self.precision != "fp32" and services.device != "cuda":
             raise UserError(f"{where}.precision: {self.precision} needs a GPU, and this worker has none; set fp32")
-        if services.device == "cpu":
-            torch.set_num_threads(self.threads)
         self._asked = self.batch
         self._loaded = load_detector(self.files, services.device, self.precision)
         self._adapter = self._loaded.adapter(self.over)
 
     def detect(self, queries: Sequence[Query]) -> list[Found | Rejected]:
-        assert self._adapter is not None, "setup was not called"
+        import torch
+
+        assert self._loaded is not None and self._adapter is not None, "setup was not called"
+        if self._loaded.device.type == "cpu":
+            torch.set_num_threads(self.threads)  # each time: the process may run a step that takes another number
         refused: dict[int, Rejected] = {}
         rows: list[_Row] = []
         for i, query in enumerate(queries):

@@ -63,6 +63,17 @@ def test_scores_of_a_resnet_are_open_clips_own(
     assert np.std(theirs) > 1e-3
 
 
+def test_a_score_takes_its_own_threads_whatever_ran_in_the_process_before(vit: Path, services: Services) -> None:
+    step = ClipScore(ClipSpec(str(vit)), 8)
+    step.setup(services)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert step([]) == [] and torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_scores_are_rounded_and_do_not_depend_on_the_batch(
     vit: Path, pairs: list[Record], services: Services, scored: Scored
 ) -> None:

@@ -65,6 +65,16 @@ def told(found: Found | Rejected) -> np.ndarray[Any, Any]:
     return np.array([(one.span, *one.box, one.score) for one in found.detections])
 
 
+def test_boxes_take_their_own_threads_whatever_ran_in_the_process_before(files: GlipFiles, services: Services) -> None:
+    detector = ready(files, services, threads=2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert detector.detect([]) == [] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_boxes_are_those_of_the_model_for_each_span(files: GlipFiles, services: Services) -> None:
     found = ready(files, services).detect(queries())
 

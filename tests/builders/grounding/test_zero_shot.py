@@ -164,6 +164,16 @@ def test_broken_photos_are_rejected_and_their_neighbours_are_not_touched(
     assert all(alike(boxes(one), boxes(other)) for one, other in zip(good, alone, strict=True))
 
 
+def test_boxes_take_their_own_threads_whatever_ran_in_the_process_before(ready: Ready) -> None:
+    detector = ready("grounding-dino", threads=2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert detector.detect([]) == [] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_no_queries_and_a_query_without_spans_find_nothing(ready: Ready, photos: list[bytes]) -> None:
     detector = ready("grounding-dino")
     assert detector.detect([]) == []
