@@ -25,7 +25,6 @@ def verdicts(table: pa.Table) -> list[tuple[Any, ...]]:
 
 OPEN = (None, None, None, None)
 
-
 # -- what a step is handed, and what becomes of what it returns
 
 
