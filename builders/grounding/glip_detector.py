@@ -45,18 +45,20 @@ class GlipDetector:
     reads: ClassVar = ("image",)
     adds: ClassVar[Mapping[str, pa.DataType]] = {HALVED: pa.int32(), DROPPED: pa.int32()}
     _glip: glip.Glip | None = field(default=None, repr=False)
+    _on_cpu: bool = field(default=False, repr=False)
 
     def setup(self, services: Services) -> None:
         """Raises UserError for a checkpoint that does not fit, or a precision that this device has not."""
         from builders.grounding.glip.detector import Glip
 
         self._glip = Glip(self.files, services.device, self.batch, self.precision)
+        self._on_cpu = services.device == "cpu"
 
     def detect(self, queries: Sequence[Query]) -> list[Found | Rejected]:
         import torch
 
         assert self._glip is not None, "setup was not called"
-        if self._glip.device.type == "cpu":
+        if self._on_cpu:
             torch.set_num_threads(self.threads)  # each time: the process may run a step that takes another number
         found: dict[int, Found | Rejected] = {}
         sizes: dict[int, tuple[int, int]] = {}

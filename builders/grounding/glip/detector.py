@@ -57,8 +57,8 @@ class Glip:
         self.files, self.batch, self.precision = files, batch, precision
         config = VARIANTS[files.variant]
         self._tokenizer = CaptionTokenizer(files, config.vocabulary)
-        self.device = torch.device(device)
-        self._model = load_model(files.checkpoint, config, files.where, _DTYPES[precision]).to(self.device)
+        self._device = torch.device(device)
+        self._model = load_model(files.checkpoint, config, files.where, _DTYPES[precision]).to(self._device)
 
     def detect(
         self, images: Sequence[Image.Image], captions: Sequence[str], spans: Sequence[Sequence[Span]]
@@ -112,7 +112,7 @@ class Glip:
         lengths = torch.tensor([len(one.text.ids) for one in part])
         mask = torch.arange(ids.shape[1]) < lengths[:, None]
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            levels = self._model(*(tensor.to(self.device) for tensor in (pixels, ids, mask)))
+            levels = self._model(*(tensor.to(self._device) for tensor in (pixels, ids, mask)))
         said = (values for level in levels for values in (level.logits, level.boxes, level.centerness))
         if not all(bool(values.isfinite().all()) for values in said):
             raise ValueError("the model's answer is no number")
