@@ -310,6 +310,7 @@ def test_a_bomb_of_aliases_is_refused_at_once(recipe: Path) -> None:
     assert "aliases are not allowed" in refused(recipe)
 
 
+@pytest.mark.slow
 def test_yaml_nested_without_end_is_refused(recipe: Path) -> None:
     recipe.write_text("[" * 50_000)
     assert "nested too deeply" in refused(recipe)

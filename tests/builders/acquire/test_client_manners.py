@@ -197,6 +197,7 @@ def test_it_may_be_a_date(site: Site) -> None:
     assert client._seconds(email.utils.formatdate(0)) == 0.0
 
 
+@pytest.mark.slow
 @given(
     st.one_of(
         st.text(max_size=30),

@@ -154,6 +154,7 @@ def test_two_downloads_share_a_hosts_bound(site: Site) -> None:
     assert site.most_at_once == 3
 
 
+@pytest.mark.slow
 def test_a_slow_consumer_stops_the_requests(site: Site) -> None:
     outcomes = download(same(site, "/cookie", 40), MANNERS, replace(PACE, connections=4), HostLimits())
     next(outcomes)  # is being dealt with

@@ -74,6 +74,7 @@ def test_a_pickle_is_not_run(save_model: Callable[..., Path], tmp_path: Path) ->
         assert not Path("/tmp/gristmill_was_unpickled").exists()
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_told(vit: Path) -> None:
     spec = ClipSpec("ViT-B-32", str(vit / "open_clip_model.safetensors"))
     with pytest.raises(UserError, match=r"clip\.pretrained: .* could not be loaded as ViT-B-32: "):

@@ -159,6 +159,7 @@ def test_whatever_the_tree_nothing_dangles_outside_the_chunk(chunk: Span) -> Non
     assert inside.end == chunk.end or not loose(inside[-1])
 
 
+@pytest.mark.slow
 @given(chunks_of_any_tree())
 def test_brackets_around_a_chunk_that_has_none_come_in_pairs(chunk: Span) -> None:
     assume(BRACKETS.isdisjoint(token.text for token in chunk))

@@ -123,6 +123,7 @@ def test_samples_of_a_pack_are_written_instead_of_the_rows_that_they_were_made_o
 # ---- conservation ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(UNITS)
 @settings(max_examples=40)
 def test_every_input_and_every_record_has_one_outcome_and_every_loss_a_reason(unit: Any, outcomes: Any) -> None:
@@ -163,6 +164,7 @@ def test_an_input_is_kept_if_any_child_is_and_otherwise_failed_if_any_is(
 # ---- determinism -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(UNITS)
 @settings(max_examples=20)
 def test_the_same_unit_gives_the_same_bytes_however_its_table_is_cut_in_memory(unit: Any, outcomes: Any) -> None:

@@ -348,6 +348,7 @@ def spoiled(good: dict[str, Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(one, min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(spoiled(PHOTO), spoiled(CAPTION), spoiled(BOX), spoiled(DOG))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_file_holds_every_caption_is_an_input_or_the_file_is_refused_in_one_line(

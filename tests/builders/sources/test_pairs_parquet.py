@@ -255,6 +255,7 @@ def test_a_type_that_does_not_do_is_refused_in_every_file(tmp_path: Path) -> Non
     assert refused(tmp_path) == "source.license: b.parquet: column 'license' is binary, but must be text"
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.integers(0, 800), st.binary(max_size=20), st.booleans())
 def test_a_damaged_table_is_read_or_refused_in_one_line(tmp_path: Path, at: int, damage: bytes, cut: bool) -> None:

@@ -191,6 +191,7 @@ def test_a_tar_that_is_cut_off_is_refused_wherever_it_is_cut(tmp_path: Path) -> 
     assert "ends at byte 2,560, but more follows" in refused(path)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.integers(0, 3000), st.binary(min_size=1, max_size=40))
 def test_a_damaged_tar_is_read_or_refused_in_one_line(tmp_path: Path, at: int, damage: bytes) -> None:

@@ -215,6 +215,7 @@ def test_languages_are_told_apart_by_a_detector(services: Services) -> None:
     assert hits > 270
 
 
+@pytest.mark.slow
 def test_words_and_boxes_stay_what_they_are_in_this_version() -> None:
     """Where this fails on purpose, raise VERSION and write the new digest here."""
     rows = source(300, seed=11, side=128).read(0, 300).drop_columns(["_bytes"]).to_pylist()

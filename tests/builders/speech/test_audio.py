@@ -270,6 +270,7 @@ def test_samples_that_are_no_numbers_are_an_error(bad: float) -> None:
         decode(encoded(samples, "WAV", "FLOAT"))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.sampled_from(["WAV", "FLAC", "MP3", "OGG"]), st.floats(0, 1), st.binary(min_size=1, max_size=40))
 def test_damaged_audio_is_decoded_rejected_or_an_error_of_its_own(kind: str, at: float, damage: bytes) -> None:

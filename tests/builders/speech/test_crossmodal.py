@@ -66,6 +66,7 @@ def test_an_input_that_says_that_it_is_one_is_read_back() -> None:
     assert parse_turns(render_turn(turn)) == [turn]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", TURNS)
 @given(
     st.lists(

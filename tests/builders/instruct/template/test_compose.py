@@ -225,6 +225,7 @@ def test_a_caption_that_counts_otherwise_than_the_boxes_is_not_told() -> None:
     assert "three" not in answers(image) + answers(image, "detail")
 
 
+@pytest.mark.slow
 def test_skiing_is_not_believed_where_a_snowboard_is_boxed() -> None:
     image = seen(
         "A person is skiing on the slope.|A person skiing down a slope.|A snowboarder on the slope.",
