@@ -103,9 +103,8 @@ class Members(Mapping[str, bytes]):
 
 def read_index(store: Store, columns: Sequence[str]) -> pa.Table:
     """Columns of the index of all committed units, in the order of the units."""
-    markers = sorted(read_markers(store), key=lambda marker: marker.unit)
     tables = []
-    for marker in markers:
+    for marker in read_markers(store):
         with store.open(marker.index.path) as file:
             tables.append(pq.read_table(file, columns=list(columns)))
     return pa.concat_tables(tables)

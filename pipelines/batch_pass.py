@@ -19,7 +19,7 @@ from pipelines.asking import key_of, ledger_store
 from pipelines.dag import Asking, Dag
 from pipelines.hardware import Cluster
 from pipelines.units import Handle, job_of, unit_of
-from pipelines.wave import WAVE, run_wave
+from pipelines.wave import run_wave, waves
 from schemas.llm import OpenAiLlm
 
 _AT_ONCE = 64
@@ -58,9 +58,8 @@ def ask_in_batches(
     ledger_at = ledger_store(store, asks.settings)
     folder = Store(ledger_at.root / "batches" / purpose.build[:16] / "requests")
     missing = [unit for unit in units if not folder.exists(_path(unit))]
-    for first in range(0, len(missing), WAVE):
-        some = missing[first : first + WAVE]
-        run_wave(handle, dag.before_asking, job_of(handle).sizes, some, cluster, RequestSink(handle, folder))
+    for wave in waves(job_of(handle).sizes, missing):
+        run_wave(handle, dag.before_asking, wave, cluster, RequestSink(handle, folder))
     batches = Batches(
         key_of(asks.settings),
         Ledger(ledger_at),

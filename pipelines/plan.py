@@ -120,7 +120,7 @@ def _work(recipe: Recipe, dag: Dag, out: str | None) -> str:
     if read_claim(store) is None:
         return f"units: {total:,} in all, none done in {store}; a run builds all of them"
     state = look(store, make_claim(recipe, dag), dag.source)
-    done = f"units: {total:,} in all, {len(state.done):,} done, {len(state.left):,} left in {store}; "
+    done = f"units: {total:,} in all, {state.done:,} done, {len(state.left):,} left in {store}; "
     if problem := refusal(state, retry_failed=False):
         does = f"a run is refused: {problem}"
     elif state.left:

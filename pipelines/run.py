@@ -13,11 +13,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
 import ray
 
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
-from builders.shards.dataset import MANIFEST, read_manifest, read_marker, read_markers, retired
+from builders.shards.dataset import MANIFEST, read_manifest, read_markers, retired
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from pipelines.asking import account, asked, check_keys, key_of, note_ledger
@@ -29,7 +30,7 @@ from pipelines.progress import Display
 from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job, ShardSink
-from pipelines.wave import WAVE, configure, run_wave
+from pipelines.wave import configure, run_wave, waves
 from schemas.errors import BuildError, UserError, first_line
 from schemas.manifest import OUTCOMES, Funnel, UnitMarker, summed
 from schemas.recipe import Recipe
@@ -51,7 +52,7 @@ def build(
     if not state.left and store.exists(MANIFEST):
         manifest = read_manifest(store)
         if manifest["name"] == recipe.name and all(store.exists(f["path"]) for f in manifest.get("artefacts", [])):
-            print(f"{store}: nothing to do, all {len(state.done):,} units are committed", file=sys.stderr)
+            print(f"{store}: nothing to do, all {state.done:,} units are committed", file=sys.stderr)
             return manifest
     with ray_session() if dag.fit else nullcontext():  # one for the units, and for what is drawn of them
         return _build(recipe, dag, store, state, started)
@@ -66,10 +67,10 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
         ran = run_units(dag, store, state, recipe.max_failed, purpose) if state.left else Ran()
     except TooManyFailed:
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
-    markers = sorted([*state.done, *(read_marker(store, unit) for unit in state.left)], key=lambda marker: marker.unit)
-    funnel = _funnel(markers)
-    if failure_limit_passed(funnel.failed, funnel.total, state.inputs, recipe.max_failed):
-        raise BuildError(failures(store, funnel, recipe.max_failed))
+    built = _funnel(read_markers(store, state.left))
+    built.add(state.funnel)
+    if failure_limit_passed(built.failed, built.total, state.inputs, recipe.max_failed):
+        raise BuildError(failures(store, built, recipe.max_failed))
     times = {
         "started": _utc(started),
         "finished": _utc(time.time()),
@@ -80,7 +81,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
     manifest = finish(
         store,
         state.claim,
-        markers,
+        read_markers(store),
         recipe.model_dump(mode="json"),
         times,
         dag.source.facts(),
@@ -145,20 +146,19 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
                 f"{needing[0]} needs a GPU, and this cluster ({cluster}) has none; set fp32, or build where one is"
             )
         funnel = state.funnel
-        start = {"units": float(len(state.done)), "inputs": float(funnel.total), "samples": 0.0}
+        start = {"units": float(state.done), "inputs": float(funnel.total), "samples": 0.0}
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         watch = WatchActor.remote(state.inputs, max_failed, start)
         past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
-        job = Job(uuid.uuid4().hex, dag, state.claim.unit_sizes, state.payloads, store, past)
+        job = Job(uuid.uuid4().hex, dag, state.claim.unit_sizes, pa.array(state.payloads, pa.string()), store, past)
         handle = Handle(ray.put(job), job.id, watch, HostsActor.remote() if dag.fetches else None)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
             ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
         with asked(dag, store, purpose) as llm:
             handle = replace(handle, llm=llm)
             with Display(_reader(watch, llm), len(state.claim.unit_sizes), state.inputs, start, _calls(dag, state)):
-                for first in range(0, len(state.left), WAVE):
-                    units = state.left[first : first + WAVE]
-                    run_wave(handle, dag.stages, state.claim.unit_sizes, units, cluster, ShardSink(handle))
+                for wave in waves(state.claim.unit_sizes, state.left):
+                    run_wave(handle, dag.stages, wave, cluster, ShardSink(handle))
             return Ran(took, ray.get(llm.counted.remote()) if llm else {})
 
 

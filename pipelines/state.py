@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builders.digest import digest_of
 from builders.shards.dataset import (
     Claim,
     clear,
-    committed,
     differences,
     is_claimed,
     read_claim,
-    read_marker,
+    read_markers,
     retire,
     write_claim,
 )
 from builders.shards.finish import DECISIVE, versions
 from builders.shards.store import Store
+from builders.shards.unit import embeddings_path, index_path, rejects_path, shard_path
 from pipelines.dag import Dag, Source
 from schemas.errors import UserError
-from schemas.manifest import Funnel, UnitMarker, summed
+from schemas.manifest import Funnel
 from schemas.recipe import Recipe, content
 
 
@@ -31,15 +31,17 @@ from schemas.recipe import Recipe, content
 class State:
     """A build before it runs. `payloads` are the source's, for the units of the claim.
 
-    `done` are the markers of committed units, `left` the units that a run would build, `changed` those of the
-    committed ones whose source files have other names or sizes by now.
+    `left` are the units that a run would build, `funnel` is what became of the inputs of the others. Of these,
+    `with_failures` hold failed records (children of inputs that are kept among them), and the source files of `changed`
+    have other names or sizes by now.
     """
 
     claim: Claim
     claimed: bool
-    done: list[UnitMarker]
     left: list[int]
-    payloads: tuple[str, ...]
+    payloads: Sequence[str]
+    funnel: Funnel = field(default_factory=Funnel)
+    with_failures: tuple[int, ...] = ()
     changed: frozenset[int] = frozenset()
 
     @property
@@ -47,14 +49,9 @@ class State:
         return sum(self.claim.unit_sizes)
 
     @property
-    def funnel(self) -> Funnel:
-        """What became of the inputs so far."""
-        return summed(marker.inputs for marker in self.done)
-
-    @property
-    def with_failures(self) -> list[int]:
-        """The committed units that hold failed records, children of inputs that are kept among them."""
-        return [marker.unit for marker in self.done if marker.records.failed]
+    def done(self) -> int:
+        """How many units are committed."""
+        return len(self.claim.unit_sizes) - len(self.left)
 
 
 def make_claim(recipe: Recipe, dag: Dag) -> Claim:
@@ -82,22 +79,37 @@ def look(store: Store, claim: Claim, source: Source) -> State:
             f"--out {store} was built from other content: {lines}. "
             "Give another --out, or --overwrite to delete what is there"
         )
-    files = {path for folder in ("data", "index", "rejects", "embeddings") for path in store.list(folder)}
-    markers = [marker for unit in committed(store) if _whole(marker := read_marker(store, unit), files)]
-    there = {marker.unit for marker in markers}
-    left = [unit for unit in range(len(old.unit_sizes)) if unit not in there]
-    payloads = tuple(source.payloads(old.unit_sizes))
-    changed = frozenset(marker.unit for marker in markers if marker.payloads != payloads[marker.unit])
-    return State(old, True, markers, left, payloads, changed)
+    payloads = source.payloads(old.unit_sizes)
+    units = len(old.unit_sizes)
+    files = [_listed(store, path_of, units) for path_of in (shard_path, index_path, rejects_path, embeddings_path)]
+    done, funnel = bytearray(units), Funnel()
+    with_failures: list[int] = []
+    changed: list[int] = []
+    for marker in read_markers(store):
+        mine = (marker.shard, marker.index, marker.rejects, marker.embeddings)
+        if marker.unit >= units or not all(there[marker.unit] for file, there in zip(mine, files, strict=True) if file):
+            continue
+        done[marker.unit] = 1
+        funnel.add(marker.inputs)
+        with_failures += [marker.unit] if marker.records.failed else []
+        changed += [marker.unit] if marker.payloads != payloads[marker.unit] else []
+    left = [unit for unit, there in enumerate(done) if not there]
+    return State(old, True, left, payloads, funnel, tuple(with_failures), frozenset(changed))
 
 
-def _whole(marker: UnitMarker, files: set[str]) -> bool:
-    mine = (marker.shard, marker.index, marker.rejects, marker.embeddings)
-    return all(file.path in files for file in mine if file)
+def _listed(store: Store, path_of: Callable[[int], str], units: int) -> bytearray:
+    """Of each unit, 1 where the file at `path_of` is there: listed once, never looked for one by one."""
+    there = bytearray(units)
+    folder = path_of(0).rpartition("/")[0]
+    for path in store.list(folder):
+        number = path.rpartition("/")[2].partition(".")[0]
+        if number.isdecimal() and int(number) < units and path == path_of(int(number)):
+            there[int(number)] = 1
+    return there
 
 
 def _fresh(claim: Claim, source: Source) -> State:
-    return State(claim, False, [], list(range(len(claim.unit_sizes))), tuple(source.payloads(claim.unit_sizes)))
+    return State(claim, False, list(range(len(claim.unit_sizes))), source.payloads(claim.unit_sizes))
 
 
 def refusal(state: State, *, retry_failed: bool) -> str | None:
@@ -133,8 +145,6 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     if not state.claimed:
         write_claim(store, claim)
     if retry_failed and state.with_failures:
-        again = set(state.with_failures)
-        retire(store, sorted(again))
-        done = [marker for marker in state.done if marker.unit not in again]
-        state = replace(state, done=done, left=sorted(again.union(state.left)))
+        retire(store, state.with_failures)
+        state = look(store, claim, source)
     return replace(state, claimed=True)

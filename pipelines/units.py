@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,7 +41,7 @@ class Job:
     id: str
     dag: Dag
     sizes: tuple[int, ...]
-    payloads: tuple[str, ...]
+    payloads: pa.StringArray
     store: Store
     retired: Mapping[int, Sequence[UnitMarker]] = field(default_factory=dict)
 
@@ -114,12 +114,20 @@ class StageWorker:
         return run_stage(table, self._handle, self._index)
 
 
+class Slice(NamedTuple):
+    """A unit of the source: the number of its first input, and how many it has."""
+
+    unit: int
+    start: int
+    size: int
+
+
 class UnitSource(Datasource):  # type: ignore[misc]  # Ray is untyped
     """Reads the given units, a read task each."""
 
-    def __init__(self, handle: Handle, starts: Sequence[int], sizes: Sequence[int], units: Sequence[int]) -> None:
+    def __init__(self, handle: Handle, slices: Sequence[Slice]) -> None:
         super().__init__()
-        self._handle, self._starts, self._sizes, self._units = handle, starts, sizes, units
+        self._handle, self._slices = handle, slices
 
     def get_name(self) -> str:
         return "Units"
@@ -129,21 +137,20 @@ class UnitSource(Datasource):  # type: ignore[misc]  # Ray is untyped
 
     def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [
-            ReadTask(functools.partial(_read, self._handle, unit, self._starts[unit], self._sizes[unit]), unknown)
-            for unit in self._units
-        ]
+        return [ReadTask(functools.partial(_read, self._handle, slice_), unknown) for slice_ in self._slices]
 
 
-def _read(handle: Handle, unit: int, start: int, size: int) -> Iterator[pa.Table]:
+def _read(handle: Handle, slice_: Slice) -> Iterator[pa.Table]:
     job = job_of(handle)
-    past = job.past(unit)
+    past = job.past(slice_.unit)
     stands = past.stands() if past else None
     del past  # a unit's shard, which is not needed before the sink
-    table = job.dag.source.read(start, size)
-    if table.num_rows != size:
-        raise BuildError(f"unit {unit}: the source gave {table.num_rows} of {size} inputs; has it changed?")
-    table = rows.begin(table, unit)
+    table = job.dag.source.read(slice_.start, slice_.size)
+    if table.num_rows != slice_.size:
+        raise BuildError(
+            f"unit {slice_.unit}: the source gave {table.num_rows} of {slice_.size} inputs; has it changed?"
+        )
+    table = rows.begin(table, slice_.unit)
     yield mark(table, stands) if stands else table
 
 
@@ -165,7 +172,7 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
             if is_marked(block):
                 block = merge(block, job.past(unit), job.dag.layout)
             marker = commit_unit(
-                job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit]
+                job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit].as_py()
             )
             counts = {"units": 1, "inputs": marker.inputs.total, "samples": marker.samples}
             counts |= {name: getattr(marker.inputs, name) for name in ("kept", "rejected", "failed")}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
@@ -14,24 +14,30 @@ from ray.data.datasource import Datasink
 
 from pipelines.dag import Stage
 from pipelines.hardware import Cluster, place
-from pipelines.units import Handle, StageWorker, UnitSource, run_stage
+from pipelines.units import Handle, Slice, StageWorker, UnitSource, run_stage
 from schemas.errors import BuildError, UserError
 
 WAVE = 10_000
 """Units in one Ray Data job: each costs the driver about 1.3 ms before the first block."""
 
 
+def waves(sizes: Sequence[int], units: Iterable[int]) -> Iterator[list[Slice]]:
+    """`units`, a wave after the other; `sizes` are those of all units of the source."""
+    starts = [0, *accumulate(sizes)]
+    left = iter(units)
+    while wave := [Slice(unit, starts[unit], sizes[unit]) for unit in islice(left, WAVE)]:
+        yield wave
+
+
 def run_wave(
     handle: Handle,
     stages: Sequence[Stage],
-    sizes: Sequence[int],
-    units: Sequence[int],
+    slices: Sequence[Slice],
     cluster: Cluster,
     sink: Datasink[None],
 ) -> None:
-    """Run `units` through the stages, all of the DAG or its first, into `sink`. Raises a worker's error of ours."""
-    starts = [0, *accumulate(sizes)]
-    data = ray.data.read_datasource(UnitSource(handle, starts, sizes, units), override_num_blocks=len(units))
+    """Run units through the stages, all of the DAG or its first, into `sink`. Raises a worker's error of ours."""
+    data = ray.data.read_datasource(UnitSource(handle, slices), override_num_blocks=len(slices))
     for index, placement in enumerate(place(stages, cluster)):
         if placement.workers is None:
             work = functools.partial(run_stage, handle=handle, index=index)
@@ -41,7 +47,7 @@ def run_wave(
                 batch_format="pyarrow",
                 zero_copy_batch=True,
                 num_cpus=placement.cpus,
-                compute=TaskPoolStrategy(placement.at_once and min(placement.at_once, len(units))),
+                compute=TaskPoolStrategy(placement.at_once and min(placement.at_once, len(slices))),
             )
         else:
             # `map_batches` itself wants a batch size beside GPUs; here the stage cuts its batches, inside the unit.

@@ -34,7 +34,7 @@ def samples(store: Store, columns: Sequence[str] = (), only: Container[str] | No
     """
     if read_manifest(store).get("artefacts"):
         raise UserError(f"{store}: holds an artefact, and no samples; give a dataset")
-    for marker in sorted(read_markers(store), key=lambda marker: marker.unit):
+    for marker in read_markers(store):
         if marker.shard is None:
             continue
         with store.open(marker.index.path) as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ from typing import Any
 from builders.shards.store import Store
 from builders.shards.unit import embeddings_path, index_path, marker_path, rejects_path, shard_path, unit_of
 from schemas.errors import BuildError, UserError
-from schemas.manifest import FORMAT, File, Funnel, UnitMarker
+from schemas.manifest import FORMAT, Funnel, UnitMarker
 
 CLAIM = "build.json"
 MANIFEST = "manifest.json"
@@ -113,8 +113,9 @@ def _parse_marker(store: Store, path: str) -> UnitMarker:
         raise BuildError(f"{store}/{path}: is no marker of a unit ({error!r}); delete it and build again") from None
 
 
-def read_markers(store: Store) -> list[UnitMarker]:
-    return [read_marker(store, unit) for unit in committed(store)]
+def read_markers(store: Store, units: Iterable[int] | None = None) -> Iterator[UnitMarker]:
+    """The markers of `units`, or of all that are committed, in order; one after the other, so that none is held."""
+    return (read_marker(store, unit) for unit in (committed(store) if units is None else units))
 
 
 def _parse(store: Store, path: str, mend: str = "delete it and build again") -> dict[str, Any]:
@@ -165,9 +166,9 @@ def retire(store: Store, units: Iterable[int]) -> None:
         store.delete(marker_path(unit))
 
 
-def retired(store: Store) -> list[UnitMarker]:
+def retired(store: Store) -> Iterator[UnitMarker]:
     """The markers of units that were taken back, those that are built again by now among them."""
-    return [_parse_marker(store, path) for path in store.list("retired")]
+    return (_parse_marker(store, path) for path in store.list("retired"))
 
 
 def clear(store: Store) -> None:
@@ -191,12 +192,6 @@ def clear_folder(store: Store, folder: str) -> None:
     folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
     for inner in sorted(folders, key=len, reverse=True):
         store.delete_empty(inner)
-
-
-def dataset_digest(markers: Sequence[UnitMarker], artefacts: Sequence[File] = ()) -> str:
-    """SHA-256 in hex over the sorted digests of all shards and artefacts: equal for equal data, whatever built it."""
-    files = [marker.shard for marker in markers if marker.shard] + list(artefacts)
-    return hashlib.sha256("\n".join(sorted(file.sha256 for file in files)).encode()).hexdigest()
 
 
 def expected_files(unit: int) -> tuple[str, ...]:

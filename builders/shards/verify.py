@@ -6,7 +6,7 @@ import hashlib
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -21,15 +21,14 @@ from builders.shards.dataset import (
     FITTED,
     Claim,
     committed,
-    dataset_digest,
     expected_files,
     read_claim,
     read_manifest,
     read_marker,
 )
-from builders.shards.finish import check_conservation, totals
 from builders.shards.store import Store
 from builders.shards.tar import BLOCK
+from builders.shards.totals import Totals
 from schemas.errors import BuildError
 from schemas.manifest import File, UnitMarker
 from schemas.recipe import KINDS, content
@@ -62,15 +61,17 @@ def verify(store: Store) -> Report:
     claim = read_claim(store)
     assert claim is not None
     report = Report()
-    markers: list[UnitMarker] = []
-    seen: set[str] = set()
+    totals, seen = Totals(claim), set[str]()
     for unit in committed(store):
         try:
             marker = read_marker(store, unit)
         except BuildError as error:
             report.problem(f"unit {unit}: marker not readable: {error}")
             continue
-        markers.append(marker)
+        try:
+            totals.add(marker)
+        except BuildError as error:
+            report.problem(str(error))
         try:
             for problem in _check_unit(store, marker, seen):
                 report.problem(f"unit {unit}: {problem}")
@@ -81,20 +82,20 @@ def verify(store: Store) -> Report:
     for file in artefacts:
         if wrong := _check_file(store, file, "the same build command makes it again"):
             report.problem(wrong)
-    report.units, report.digest = len(markers), dataset_digest(markers, artefacts)
+    report.units, report.digest = totals.units, totals.digest(artefacts)
     try:
-        check_conservation(markers, claim)
+        totals.check_whole()
     except BuildError as error:
         report.problem(str(error))
     if not claim.hash == manifest.get("content_hash") == Claim(manifest.get("content", {}), ()).hash:
         report.problem("manifest.json and build.json disagree on the content or its hash")
-    for name, found in totals(markers, artefacts).items():
+    for name, found in totals.as_json(artefacts).items():
         if manifest.get(name) != found:
             report.problem(f"manifest.json says {name} {manifest.get(name)}, found {found}")
     for problem in _check_told(manifest, claim):
         report.problem(f"manifest.json {problem}")
     _check_card(store, manifest, report)
-    _note_strays(store, markers, artefacts, report)
+    _note_strays(store, artefacts, report)
     return report
 
 
@@ -216,11 +217,11 @@ def _check_member(tar: IO[bytes], key: str, member: dict[str, Any]) -> str | Non
     return None
 
 
-def _note_strays(store: Store, markers: list[UnitMarker], artefacts: list[File], report: Report) -> None:
-    ours = {path for marker in markers for path in expected_files(marker.unit)} | {file.path for file in artefacts}
+def _note_strays(store: Store, artefacts: list[File], report: Report) -> None:
+    units, made = set(committed(store)), {file.path for file in artefacts}
     for folder in ("data", "index", "rejects", "embeddings", "units", FITTED, DRAWN):
         try:
-            strays = [path for path in store.list_below(folder) if path not in ours]
+            strays = [path for path in store.list_below(folder) if path not in made and not _of_unit(path, units)]
         except OSError as error:
             report.problem(f"{folder}/ not readable: {' '.join(str(error).split())}")
             continue
@@ -230,3 +231,9 @@ def _note_strays(store: Store, markers: list[UnitMarker], artefacts: list[File],
             report.notes.append(
                 f"{len(strays)} files in {folder}/ belong to no unit; readers ignore them: {strays[0]}…"
             )
+
+
+def _of_unit(path: str, units: Container[int]) -> bool:
+    """Whether a committed unit may occupy the path."""
+    number = path.rpartition("/")[2].partition(".")[0]
+    return number.isdecimal() and int(number) in units and path in expected_files(int(number))

@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import repeat
 
 import pyarrow as pa
 
 from builders.sources.coco import PIXEL_BOX
-from builders.sources.cut import cut
+from builders.sources.cut import cut_equal
 from builders.sources.scenes.lexicon import NOUNS
 from builders.sources.scenes.noise import Pair, Shares, World
 from builders.sources.scenes.world import THINGS
@@ -65,7 +64,7 @@ class ScenesPairs:
 
     @property
     def unit_sizes(self) -> Sequence[int]:
-        return cut(repeat(self._about_bytes(), self.count), self.unit)
+        return cut_equal(self._about_bytes(), self.count, self.unit)
 
     @property
     def digests(self) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.sources.cut import UNIT_BYTES, cut
+from builders.sources.cut import UNIT_BYTES, cut, cut_equal
 
 SIZES = st.lists(st.integers(0, UNIT_BYTES * 2), max_size=60)
 
@@ -40,3 +40,14 @@ def test_every_input_is_in_one_unit_and_no_unit_is_empty_or_too_large(sizes: lis
 @given(SIZES, st.integers(1, 20), SIZES)
 def test_what_comes_later_never_moves_an_earlier_cut(sizes: list[int], most: int, later: list[int]) -> None:
     assert cut(sizes + later, most)[: max(0, len(cut(sizes, most)) - 1)] == cut(sizes, most)[:-1]
+
+
+@given(
+    st.one_of(st.integers(0, 9), st.integers(UNIT_BYTES // 4, UNIT_BYTES * 2)), st.integers(0, 60), st.integers(1, 20)
+)
+def test_equal_inputs_are_cut_alike_whether_they_are_looked_at_or_not(size: int, count: int, most: int) -> None:
+    assert cut_equal(size, count, most) == cut([size] * count, most)
+
+
+def test_a_billion_equal_inputs_are_cut_at_once() -> None:
+    assert cut_equal(10_000, 10**9, 1000) == [1000] * 10**6
