@@ -1,11 +1,14 @@
-"""What a unit costs the driver, from ten thousand units to a million: `python -m benchmarks.scale [resume|dispatch] N …`.
+"""What a unit costs the driver, and how builds grow with CPUs: `python -m benchmarks.scale [resume|dispatch|cpus] N …`.
 
 `resume`: N units of 1,000 records each, of which all but the last are committed: their markers (a real one's text under
-each number) and empty files beside them lie in the output. Measured in a process of its own: to list and cut the source,
-to plan and to resume (list the output, read every marker), and to close the dataset (read them again, add them up).
+each number) and empty files beside them lie in the output. Measured in a process of its own: to list and cut the
+source, to plan or resume (list the output, read every marker), and to close the dataset (read all again, add them up).
 
 `dispatch`: N units of one record each through `build` itself, in waves as they come, with a step that does nothing; the
-driver's CPU and memory at the end of each wave. What workers take per unit (three files, flushed) is their business.
+driver's CPU and memory at the end of each wave. What workers take per unit (four files, flushed) is their business.
+
+`cpus`: 4,000 drawn scenes, grounded (parser, boxes, shards) in units of 50, on a Ray of N CPUs that has built a few
+units before. Efficiency is the speed of N over N times the first one's.
 """
 
 from __future__ import annotations
@@ -34,11 +37,13 @@ from builders.shards.unit import Layout, Member, commit_unit
 from builders.step import Record, Result, Services
 from pipelines import wave
 from pipelines.dag import Dag, Stage
+from pipelines.kinds import make_dag
 from pipelines.run import build
 from pipelines.state import look, make_claim
 from schemas.recipe import GritRecipe
-from schemas.sources import CocoSource
+from schemas.sources import CocoSource, ScenesSource
 
+SCENES = 4_000
 RECIPE = GritRecipe(kind="grit", name="scale", source=CocoSource(images="/", captions="/", instances="/"))
 
 
@@ -172,23 +177,45 @@ def _first_commit(out: Path, unit: int, started: float, told: list[float]) -> No
         time.sleep(0.02)
 
 
+# ---- cpus
+
+
+def cpus(out: str, count: int) -> dict[str, float]:
+    """Records a second of a build on `count` CPUs."""
+    ray.init(address="local", num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    seconds = 0.0
+    for name, inputs in (("first", 50 * count), ("whole", SCENES)):
+        source = ScenesSource(kind="scenes", count=inputs, size=128)
+        recipe = GritRecipe(kind="grit", name="scale", source=source, output={"unit": 50})
+        began = time.perf_counter()
+        build(recipe, make_dag(recipe), Store(f"{out}/{name}"))
+        seconds = time.perf_counter() - began
+    ray.shutdown()
+    return {"records/s": SCENES / seconds}
+
+
 def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(what: str, sizes: Sequence[int]) -> None:
-    """Measure each size in a process of its own, and print a table."""
+    """Measure each size in a process of its own, and print a line or more."""
     print(machine(), flush=True)
+    first = 0.0
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             out = str(Path(folder) / "out")
             if what == "resume":
                 generate(Store(out), dag_of(size, 1000))
             call = f"import json; from benchmarks.scale import {what}; print(json.dumps({what}({out!r}, {size})))"
-            told = subprocess.run([sys.executable, "-c", call], stdout=subprocess.PIPE, check=True).stdout
-            for row in json.loads(told) if what == "dispatch" else [json.loads(told)]:
-                shown = {"units": size, **row}.items()
-                print(", ".join(f"{name} {n:,.1f}" if isinstance(n, float) else f"{name} {n:,}" for name, n in shown))
+            said = subprocess.run([sys.executable, "-c", call], stdout=subprocess.PIPE, check=True).stdout
+            told = json.loads(said)
+            for row in told if what == "dispatch" else [told]:
+                if what == "cpus":
+                    first = first or row["records/s"] / size
+                    row["efficiency"] = row["records/s"] / size / first
+                shown = {"CPUs" if what == "cpus" else "of units": size, **row}.items()
+                print(", ".join(f"{name} {n:,.2f}" if isinstance(n, float) else f"{name} {n:,}" for name, n in shown))
 
 
 if __name__ == "__main__":
