@@ -1,12 +1,31 @@
-"""Paths and URIs of inputs. Local files, and files that an installed package brings along (`package://skimage/data`)."""
+"""Paths and URIs of inputs: local files, files that an installed package brings along (`package://skimage/data`), and
+files on object stores (`s3://bucket/folder`)."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from builders.places.address import SCHEMES, is_remote, parse
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from builders.places.remote import RemotePath
+
+    Place = Path | RemotePath
+    """Where a file or a folder lies."""
+
+
+def place_of(uri: str, field: str) -> Place:
+    """Where a path or URI leads to. `field` names it in errors (UserError)."""
+    if not is_remote(uri):
+        return local_path(uri, field)
+    from builders.places.remote import RemotePath  # pyarrow's file systems, for those who have such an address alone
+
+    address, path = parse(uri, field)
+    return RemotePath(path, address)
 
 
 def local_path(uri: str, field: str) -> Path:
@@ -21,7 +40,12 @@ def local_path(uri: str, field: str) -> Path:
         if spec is None or not spec.submodule_search_locations:
             raise UserError(f"{field}: the package {parts.netloc!r} is not installed; pip install it, or give a folder")
         return Path(next(iter(spec.submodule_search_locations)), *parts.path.strip("/").split("/"))
-    raise UserError(f"{field}: {uri!r}: only local paths, file:// and package:// are known")
+    if is_remote(uri):
+        raise UserError(f"{field}: {parts.scheme}://{parts.hostname}: is read from the local disk alone; copy it there")
+    raise UserError(f"{field}: {parts.scheme}://…: only local paths, file://, package:// and {_KNOWN} are known")
+
+
+_KNOWN = ", ".join(f"{scheme}://" for scheme in SCHEMES)
 
 
 def shipped(relative: str) -> Path:

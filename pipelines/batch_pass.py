@@ -56,14 +56,14 @@ def ask_in_batches(
 
     assert isinstance(asks.settings, OpenAiLlm), "speech is not asked for in batches"
     ledger_at = ledger_store(store, asks.settings)
-    folder = Store(ledger_at.root / "batches" / purpose.build[:16] / "requests")
+    folder = ledger_at.below(f"batches/{purpose.build[:16]}/requests")
     missing = [unit for unit in units if not folder.exists(_path(unit))]
     for wave in waves(job_of(handle).sizes, missing):
         run_wave(handle, dag.before_asking, wave, cluster, RequestSink(handle, folder))
     batches = Batches(
         key_of(asks.settings),
         Ledger(ledger_at),
-        Store(ledger_at.root / "batches"),
+        ledger_at.below("batches"),
         asks.settings,
         purpose.build,
         purpose.run,

@@ -13,6 +13,7 @@ import typer
 from pipelines import cli_export, cli_models, cli_units
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
+from schemas.recipe import Recipe
 
 app = typer.Typer(
     add_completion=False,
@@ -25,7 +26,7 @@ app.add_typer(cli_units.app, name="units")
 app.add_typer(cli_models.app, name="models")
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, as recipes/grit.yaml.", show_default=False)]
-Dataset = Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)]
+Dataset = Annotated[str, typer.Argument(help="A dataset's folder, here or as s3://bucket/folder.", show_default=False)]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Set a field: --set output.unit=500.", metavar="A.B=C")]
 Limit = Annotated[int | None, typer.Option(help="Take only the first inputs.", min=1)]
 
@@ -57,13 +58,14 @@ def plan(
     from pipelines.plan import render_plan
 
     checked = load_recipe(recipe, _recipe_sets(sets, limit))
-    typer.echo(render_plan(checked, make_dag(checked, planned=True), out))
+    dag = make_dag(checked, planned=True)
+    typer.echo(render_plan(checked, dag, _located(checked, out) if out else None))
 
 
 @app.command()
 def build(
     recipe: RecipePath,
-    out: Annotated[str, typer.Option(help="The dataset's folder.")],
+    out: Annotated[str, typer.Option(help="The dataset's folder, here or as s3://bucket/folder.")],
     sets: Sets = None,
     limit: Limit = None,
     retry_failed: Annotated[
@@ -78,7 +80,7 @@ def build(
     from pipelines.run import build as run
 
     checked = load_recipe(recipe, _recipe_sets(sets, limit))
-    store = Store(out)
+    store = Store(_located(checked, out))
     dag = make_dag(checked)
     typer.echo("\n".join(["inputs", *render_facts(dag)]), err=True)
     signal.signal(signal.SIGTERM, _end)
@@ -91,6 +93,11 @@ def build(
     typer.echo(render_funnel(manifest))
     made = [file["path"] for file in manifest.get("artefacts", [])] or [f"{manifest['samples']:,} samples"]
     typer.echo(f"{store}: {', '.join(made)}, digest {manifest['dataset_digest']}")
+
+
+def _located(recipe: Recipe, out: str) -> str:
+    """--out, with the recipe's settings for object stores."""
+    return recipe.storage.on(out) if recipe.storage else out
 
 
 def _end(*_: object) -> None:

@@ -109,12 +109,12 @@ def _left(usd: float | None, found: Estimate) -> str:
 
 
 def _ledger(settings: Endpoint, out: str | None) -> Ledger | None:
-    where = settings.ledger or (f"{out}/ledger" if out else None)
+    where = Store(settings.ledger) if settings.ledger else Store(out).below("ledger") if out else None
     if where is None:
         return None
     from builders.llm.ledger import Ledger  # takes numpy, which `show` does without where only the reader is installed
 
-    ledger = Ledger(Store(where))
+    ledger = Ledger(where)
     ledger.refresh()
     return ledger
 

@@ -29,7 +29,7 @@ def fit_artefact(dag: Dag, fitting: Fitting, store: Store, build: Build) -> Fitt
     for line in (*drawn.warnings, drawn.told):
         print(line, file=sys.stderr, flush=True)
     part = f"{DRAWN}/{hashlib.sha256(json.dumps(drawn.keys).encode()).hexdigest()[:16]}"
-    sample = Store(store.root / part)
+    sample = store.below(part)
     manifest = build(dag.drawn(fitting, frozenset(drawn.keys)), sample)
     was, now = (dict(_pairs(at, ("key", fitting.fit.same))) for at in (store, sample))
     if changed := [key for key in drawn.keys if was[key] != now.get(key)]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +20,9 @@ import ray
 
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
-from builders.shards.dataset import MANIFEST, read_manifest, read_markers, retired
+from builders.shards.dataset import MANIFEST, is_claimed, read_manifest, read_markers, retired
 from builders.shards.finish import finish
+from builders.shards.lease import Lease, leased
 from builders.shards.store import Store
 from pipelines.asking import account, asked, check_keys, key_of, note_ledger
 from pipelines.batch_pass import ask_in_batches
@@ -46,6 +49,15 @@ def build(
 
     Raises UserError where recipe and output do not fit, BuildError where the build stops; what is committed stays.
     """
+    is_claimed(store)  # what is no dataset of ours gets no lease either
+    with leased(store, job_id()) as lease:
+        return _build_alone(recipe, dag, store, lease, overwrite, retry_failed)
+
+
+def _build_alone(
+    recipe: Recipe, dag: Dag, store: Store, lease: Lease, overwrite: bool = False, retry_failed: bool = False
+) -> dict[str, Any]:
+    """Build while nobody else does."""
     started = time.time()
     claim = make_claim(recipe, dag)
     state = prepare(store, claim, dag.source, overwrite=overwrite, retry_failed=retry_failed)
@@ -55,16 +67,16 @@ def build(
             print(f"{store}: nothing to do, all {state.done:,} units are committed", file=sys.stderr)
             return manifest
     with ray_session() if dag.fit else nullcontext():  # one for the units, and for what is drawn of them
-        return _build(recipe, dag, store, state, started)
+        return _build(recipe, dag, store, state, lease, started)
 
 
-def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float) -> dict[str, Any]:
+def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, started: float) -> dict[str, Any]:
     """Build what is left, and close the dataset."""
     purpose = Purpose(state.claim.hash, uuid.uuid4().hex)
     if dag.asks:
         note_ledger(store, dag.asks.settings)
     try:
-        ran = run_units(dag, store, state, recipe.max_failed, purpose) if state.left else Ran()
+        ran = run_units(dag, store, state, recipe.max_failed, purpose, lease) if state.left else Ran()
     except TooManyFailed:
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
     built = _funnel(read_markers(store, state.left))
@@ -78,6 +90,8 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
         "ray_start_seconds": round(ran.ray_seconds, 3),
         "units_built": len(state.left),
     }
+    fitted = fit_artefact(dag, dag.fit, store, partial(_build_drawn, recipe, lease)) if dag.fit else None
+    lease.check()
     manifest = finish(
         store,
         state.claim,
@@ -87,12 +101,26 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, started: float)
         dag.source.facts(),
         exceptions(dag),
         account(dag, store, purpose, ran.counted),
-        fit_artefact(dag, dag.fit, store, lambda drawn, at: build(recipe, drawn, at)) if dag.fit else None,
+        fitted,
         dag.statistics(store) if dag.statistics else None,
         dag.chosen,
     )
     store.sweep()
     return manifest
+
+
+def _build_drawn(recipe: Recipe, lease: Lease, drawn: Dag, store: Store) -> dict[str, Any]:
+    """What is drawn for an artefact, below the output: under its lease."""
+    return _build_alone(recipe, drawn, store, lease)
+
+
+def job_id() -> str | None:
+    """What `ray job submit` calls this job."""
+    try:
+        told = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+        return str(told["metadata"]["job_submission_id"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def exceptions(dag: Dag) -> list[str]:
@@ -133,7 +161,7 @@ class Ran:
     counted: Mapping[str, float] = field(default_factory=dict)
 
 
-def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: Purpose) -> Ran:
+def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: Purpose, lease: Lease) -> Ran:
     """Build and commit the units that are left."""
     began = time.monotonic()
     if dag.asks:
@@ -158,6 +186,7 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
             handle = replace(handle, llm=llm)
             with Display(_reader(watch, llm), len(state.claim.unit_sizes), state.inputs, start, _calls(dag, state)):
                 for wave in waves(state.claim.unit_sizes, state.left):
+                    lease.check()
                     run_wave(handle, dag.stages, wave, cluster, ShardSink(handle))
             return Ran(took, ray.get(llm.counted.remote()) if llm else {})
 

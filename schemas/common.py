@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from schemas.fields import Fields, running
+from schemas.storage import Storage
 
 
 class Output(Fields):
@@ -18,3 +19,6 @@ class BaseRecipe(Fields):
     seed: int = 0
     output: Output = Output()
     max_failed: float = running(0.05, ge=0, le=1, description="share of failed records that stops the build")
+    storage: Storage | None = running(
+        None, description="how object stores are reached, where the environment is silent"
+    )

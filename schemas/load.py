@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -97,7 +97,11 @@ def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     for dotted, value in given:
         _put(data, dotted, value, model)
     data.setdefault("name", path.stem)
-    return _checked(model, data, str(path), {dotted for dotted, _ in given})
+    checked = _checked(model, data, str(path), {dotted for dotted, _ in given})
+    if checked.storage is None:
+        return checked
+    _put_in(data, [model], "location", checked.storage.on)
+    return model.model_validate(data)
 
 
 def _read(path: Path) -> str:
@@ -204,15 +208,20 @@ def _model_path(value: str, folder: Path) -> str:
 
 def _anchor(data: dict[str, Any], models: Sequence[type[BaseModel]], folder: Path) -> None:
     """Make the file's own relative paths absolute; `models` are those that `data` may be."""
+    _put_in(data, models, "location", lambda value: _absolute(value, folder))
+    _put_in(data, models, "model", lambda value: _model_path(value, folder))
+
+
+def _put_in(data: dict[str, Any], models: Sequence[type[BaseModel]], mark: str, of: Callable[[str], str]) -> None:
+    """Put what `of` makes of them in the place of all texts whose fields carry a mark."""
     for name, value in data.items():
         fields = [model.model_fields[name] for model in models if name in model.model_fields]
-        for mark, place in (("location", _absolute), ("model", _model_path)):
-            if isinstance(value, str) and any(marked(field, mark) for field in fields):
-                data[name] = place(value, folder)
+        if isinstance(value, str) and any(marked(field, mark) for field in fields):
+            data[name] = of(value)
         parts = [part for field in fields for part in nested(field.annotation)]
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict) and parts:
-                _anchor(item, parts, folder)
+                _put_in(item, parts, mark, of)
 
 
 def _checked(model: type[Recipe], data: dict[str, Any], name: str, given: set[str]) -> Recipe:

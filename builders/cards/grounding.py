@@ -28,7 +28,7 @@ def grit_statistics(store: Store) -> dict[str, Any]:
     whose chunks got no box, or none that the crop left. `heads` maps the most frequent head nouns of the spans to how
     many they name. Raises UserError for an index of another kind.
     """
-    connection = connect(store)
+    connection = connect(store, "samples")
     try:
         return _counted(connection, store)
     finally:

@@ -31,7 +31,7 @@ class Shown:
 
 def pick(store: Store, count: int) -> list[Shown]:
     """Up to `count` samples, one a photo or input first, evenly over the dataset; the same ones each time."""
-    connection = connect(store)
+    connection = connect(store, "samples")
     columns = connection.sql("select * from samples limit 0").columns
     photo: list[str] = [name for name in ("image_file", "url") if name in columns]
     # where there is no photo, one of each input, by a fixed draw: its first child would always be of the same form

@@ -52,7 +52,7 @@ class Gone(Exception):
 def ledger_of(store: Store) -> Store:
     """Where the ledger of the dataset in `store` lies: its own folder, or the one that LEDGER_NOTE names."""
     if not store.exists(LEDGER_NOTE):
-        return Store(store.root / _FOLDER)
+        return store.below(_FOLDER)
     try:
         note = json.loads(store.read_bytes(LEDGER_NOTE))
     except ValueError:

@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 CARD = "README.md"
 PAID = ("ledger", "ledger.json")
 """What outlives a dataset that is deleted to be built again: answers that cost money."""
-_LEFT = (*PAID, ".tmp")
+_LEFT = (*PAID, ".tmp", "leases")
 """What may lie where a dataset was deleted by a command that was killed right then."""
 FITTED = "fitted"
 """The folder of artefacts: what was fitted on the dataset's sources."""
@@ -106,23 +106,42 @@ def read_marker(store: Store, unit: int) -> UnitMarker:
 
 
 def _parse_marker(store: Store, path: str) -> UnitMarker:
-    data = _parse(store, path)
+    return _marker_of(store, path, _read(store, path))
+
+
+def _marker_of(store: Store, path: str, raw: bytes) -> UnitMarker:
     try:
-        return UnitMarker.from_json(data)
+        return UnitMarker.from_json(_object(store, path, raw))
     except (TypeError, KeyError, AttributeError) as error:
         raise BuildError(f"{store}/{path}: is no marker of a unit ({error!r}); delete it and build again") from None
 
 
 def read_markers(store: Store, units: Iterable[int] | None = None) -> Iterator[UnitMarker]:
-    """The markers of `units`, or of all that are committed, in order; one after the other, so that none is held."""
-    return (read_marker(store, unit) for unit in (committed(store) if units is None else units))
+    """The markers of `units`, or of all that are committed, in order; some are read ahead, none is kept."""
+    paths = [marker_path(unit) for unit in (committed(store) if units is None else units)]
+    try:
+        for path, data in zip(paths, store.read_each(paths), strict=True):
+            yield _marker_of(store, path, data)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{store}: a marker is gone that was there ({error.filename}); is this a gristmill dataset?"
+        ) from None
 
 
 def _parse(store: Store, path: str, mend: str = "delete it and build again") -> dict[str, Any]:
+    return _object(store, path, _read(store, path), mend)
+
+
+def _read(store: Store, path: str) -> bytes:
     try:
-        data = json.loads(store.read_bytes(path))
+        return store.read_bytes(path)
     except FileNotFoundError:
         raise UserError(f"{store}/{path}: no such file; is this a gristmill dataset?") from None
+
+
+def _object(store: Store, path: str, raw: bytes, mend: str = "delete it and build again") -> dict[str, Any]:
+    try:
+        data = json.loads(raw)
     except ValueError as error:
         raise BuildError(f"{store}/{path}: not readable as JSON ({error}); {mend}") from None
     if not isinstance(data, dict):

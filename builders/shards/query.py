@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from builders.llm.segments import SCHEMA, Gone, files_of, ledger_of, read
 from builders.shards.dataset import CLAIM, committed
@@ -16,10 +20,9 @@ from builders.shards.unit import index_path, marker_path, rejects_path
 from schemas.errors import BuildError, UserError
 
 
-def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the dataset's views; before a unit is committed with the ledger alone.
-
-    Raises UserError where there is neither.
+def connect(store: Store, sql: str = "units") -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the dataset's views that `sql` may name; before a unit is committed with the ledger
+    alone. Raises UserError where there is neither.
     """
     _check(store)
     units, ledger = committed(store), ledger_of(store)
@@ -30,7 +33,7 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     connection.execute("set TimeZone = 'UTC'")
     _add_ledger(connection, ledger, answers)
     if units:
-        _add_units(connection, store, units)
+        _add_units(connection, store, units, sql)
     return connection
 
 
@@ -39,11 +42,33 @@ def _check(store: Store) -> None:
         raise UserError(f"{store}: holds no gristmill dataset")
 
 
-def _add_units(connection: duckdb.DuckDBPyConnection, store: Store, units: Sequence[int]) -> None:
+def _add_units(connection: duckdb.DuckDBPyConnection, store: Store, units: Sequence[int], sql: str) -> None:
     for view, paths in (("samples", [index_path(u) for u in units]), ("rejects", [rejects_path(u) for u in units])):
+        _add_tables(connection, view, store, paths)
+    if re.search(r"\bunits\b", sql, re.IGNORECASE):  # on an object store each marker is a request of its own
+        _add_markers(connection, store, [marker_path(u) for u in units])
+
+
+def _add_tables(connection: duckdb.DuckDBPyConnection, view: str, store: Store, paths: Sequence[str]) -> None:
+    """A view of Parquet files. On an object store DuckDB scans what pyarrow reads, whose credentials are known; columns
+    and rows that nobody asks for are not fetched."""
+    if isinstance(store.root, Path):
         connection.execute(f"create view {view} as select * from read_parquet({_files(store, paths)})")
-    markers = _files(store, [marker_path(u) for u in units])
-    connection.execute(f"create view units as select * from read_json({markers}, columns = {{{_MARKER}}})")
+    else:
+        connection.register(view, store.root.dataset(paths))
+
+
+def _add_markers(connection: duckdb.DuckDBPyConnection, store: Store, paths: Sequence[str]) -> None:
+    if isinstance(store.root, Path):
+        files = _files(store, paths)
+        connection.execute(f"create view units as select * from read_json({files}, columns = {{{_MARKER}}})")
+        return
+    with tempfile.NamedTemporaryFile(suffix=".ndjson") as lines:
+        for marker in store.read_each(paths):
+            lines.write(json.dumps(json.loads(marker)).encode() + b"\n")
+        lines.flush()
+        name = lines.name.replace("'", "''")
+        connection.execute(f"create table units as select * from read_json('{name}', columns = {{{_MARKER}}})")
 
 
 def _add_ledger(connection: duckdb.DuckDBPyConnection, ledger: Store, answers: Sequence[str]) -> None:
@@ -51,10 +76,11 @@ def _add_ledger(connection: duckdb.DuckDBPyConnection, ledger: Store, answers: S
     if not answers:
         connection.register("ledger", SCHEMA.empty_table())
         return
-    columns, files = ", ".join(SCHEMA.names), _files(ledger, answers)
+    columns = ", ".join(SCHEMA.names)
     try:
-        connection.execute(f"create view ledger as select distinct on (id) {columns} from read_parquet({files})")
-    except duckdb.Error as error:
+        _add_tables(connection, "ledger_files", ledger, answers)
+        connection.execute(f"create view ledger as select distinct on (id) {columns} from ledger_files")
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         for name in answers:
             with contextlib.suppress(Gone):
                 read(ledger, name, ["id"])  # tells which file it is, and the mend
@@ -99,7 +125,7 @@ def query(store: Store, sql: str) -> str:
 
 
 def _answer(store: Store, sql: str) -> str:
-    connection = connect(store)
+    connection = connect(store, sql)
     try:
         answer = connection.sql(sql)
         if answer is None:
@@ -112,5 +138,5 @@ def _answer(store: Store, sql: str) -> str:
         raise UserError(f"sql: {_words(error)}") from None
 
 
-def _words(error: duckdb.Error) -> str:
+def _words(error: Exception) -> str:
     return " ".join(str(error).split())

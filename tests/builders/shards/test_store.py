@@ -234,7 +234,12 @@ def test_a_store_of_nothing_is_empty_whatever_is_named(store: Store) -> None:
     assert store.is_empty(but=("ledger",))
 
 
-def test_a_store_is_given_as_a_path_or_a_file_uri_and_nothing_else(tmp_path: Path) -> None:
+def test_a_store_is_given_as_a_path_or_a_uri(tmp_path: Path) -> None:
     assert Store(tmp_path / "a b").root == Store(f"file://{tmp_path}/a%20b").root == tmp_path / "a b"
-    with pytest.raises(UserError, match=r"^--out: 's3://bucket/x'"):
-        Store("s3://bucket/x")
+    assert str(Store("s3://bucket/a b/").below("data")) == "s3://bucket/a b/data"
+
+
+@pytest.mark.parametrize("uri", ["", "package://skimage/data", "ftp://host/x", "s3://", "s3:///x", "s3://bucket/../x"])
+def test_what_can_hold_no_dataset_is_one_line(uri: str) -> None:
+    with pytest.raises(UserError, match=r"^--out[: ]"):
+        Store(uri)

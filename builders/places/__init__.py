@@ -1,0 +1,1 @@
+"""Where files lie: on this machine's disk, or on an object store, read and written alike."""
