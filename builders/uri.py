@@ -28,6 +28,14 @@ def place_of(uri: str, field: str) -> Place:
     return RemotePath(path, address)
 
 
+def relative(path: Place, folder: Place) -> str:
+    """The path from a folder to what lies below it, with "/" between its parts."""
+    if isinstance(path, Path) and isinstance(folder, Path):
+        return path.relative_to(folder).as_posix()
+    assert not isinstance(path, Path) and not isinstance(folder, Path)
+    return path.relative_to(folder).as_posix()
+
+
 def local_path(uri: str, field: str) -> Path:
     """The local path that a path, `file://` or `package://` URI means. `field` names it in errors (UserError)."""
     if "://" not in uri:

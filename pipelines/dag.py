@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -18,6 +17,9 @@ from builders.shards.store import Store
 from builders.shards.unit import PARENTS, PLACE, Layout, Member
 from builders.step import Pack, Record, Step
 from schemas.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 
 class Source(Protocol):
@@ -121,7 +123,7 @@ class Dag:
     stages: tuple[Stage, ...]
     layout: Layout
     pack: Pack | None = None
-    models: Mapping[str, Path | tuple[Path, ...]] | None = None
+    models: Mapping[str, Place | tuple[Place, ...]] | None = None
     packages: tuple[str, ...] = ()
     fetches: bool = False
     asks: Asking | None = None

@@ -25,7 +25,7 @@ from builders.sources.images import ReadImage
 from builders.sources.pairs import ReadPairImage
 from builders.sources.scenes.source import ScenesPairs, open_scenes
 from builders.step import Step
-from builders.uri import local_path
+from builders.uri import place_of
 from pipelines.dag import Asking, Dag, Stage
 from pipelines.pairs import CAPTION_MAX, open_disk
 from schemas.errors import UserError
@@ -67,7 +67,7 @@ def llava(recipe: LlavaRecipe) -> Dag:
     checked = CheckTurns(judged, recipe.seed)
     if isinstance(recipe.llm, OpenAiLlm):
         llm = recipe.llm
-        prompts = load_prompts(local_path(recipe.prompts_dir, "prompts_dir") if recipe.prompts_dir else OURS, wanted)
+        prompts = load_prompts(place_of(recipe.prompts_dir, "prompts_dir") if recipe.prompts_dir else OURS, wanted)
         boxes: dict[Kind, bool] = {kind: getattr(recipe.boxes, kind) for kind in wanted}
         ask = AskModel(prompts, boxes, llm.provider, llm.model, llm.parameters)
         sample = ConversationSample((*told, "request", "tokens_in", "tokens_out"), recipe.seed)

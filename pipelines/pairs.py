@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -45,6 +45,9 @@ PACKAGES = ("torch", "open_clip_torch", "torchvision", "numpy", "fasttext-predic
 """Those whose versions decide scores and languages."""
 FETCH_PACKAGES = ("img2dataset", "albumentations", "opencv-python-headless", "exifread-nocycle")
 """Those whose versions decide the pixels of what is fetched."""
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 
 def pairs(recipe: PairsRecipe) -> Dag:
@@ -95,7 +98,7 @@ def _inputs(recipe: PairsRecipe, parser: Path) -> tuple[Source, list[Stage]]:
     return source, [Stage("pairs", (check, ReadPairImage(folder), *rules))]
 
 
-def open_disk(source: PairsSource | ScenesSource, unit: int) -> tuple[Source, Path]:
+def open_disk(source: PairsSource | ScenesSource, unit: int) -> tuple[Source, Place]:
     """A source whose images need no fetch, and the folder that its image paths start from; scenes bring their bytes."""
     if isinstance(source, ScenesSource):
         return open_scenes(source, unit), Path()

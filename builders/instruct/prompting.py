@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builders.instruct.parse import Kind
 from builders.llm.money import about_tokens
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 FOLDERS: Mapping[Kind, str] = {
     "conversation": "conversation",
@@ -53,7 +57,7 @@ class Prompts:
     """The prompt of each kind, and the files that they were read from, in the order in which they are sent."""
 
     prompts: Mapping[Kind, Prompt]
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
 
     def messages(self, kind: Kind, context: str) -> list[dict[str, str]]:
         """A chat: the system message, each example as a question and its answer, the context as the last question."""
@@ -71,12 +75,12 @@ class Prompts:
         return shown / len(examples) if examples else _UNSHOWN_TOKENS
 
 
-def load_prompts(folder: Path, kinds: Collection[Kind] = tuple(FOLDERS)) -> Prompts:
+def load_prompts(folder: Place, kinds: Collection[Kind] = tuple(FOLDERS)) -> Prompts:
     """The prompts in a folder for these kinds; other kinds' folders may be missing. Raises UserError."""
     if not folder.is_dir():
         raise UserError(f"prompts_dir: {folder} is not a folder")
     prompts: dict[Kind, Prompt] = {}
-    files: list[Path] = []
+    files: list[Place] = []
     for kind, name in FOLDERS.items():
         if kind not in kinds:
             continue
@@ -89,10 +93,15 @@ def load_prompts(folder: Path, kinds: Collection[Kind] = tuple(FOLDERS)) -> Prom
     return Prompts(prompts, tuple(files))
 
 
-def _paths(folder: Path) -> list[Path]:
+def _paths(folder: Place) -> list[Place]:
     """The system message, then each example's two files by number. Raises UserError where one of them is missing."""
     paths = [folder / "system_message.txt"]
-    names = {path.name.removesuffix(end) for end in ("_caps.txt", "_conv.txt") for path in folder.glob(f"*{end}")}
+    names = {
+        path.name.removesuffix(end)
+        for end in ("_caps.txt", "_conv.txt")
+        for path in folder.iterdir()
+        if path.name.endswith(end)
+    }
     for name in sorted((name for name in names if not name.startswith(".")), key=_place):
         paths += [folder / f"{name}_caps.txt", folder / f"{name}_conv.txt"]
     for path in paths:
@@ -106,7 +115,7 @@ def _place(name: str) -> tuple[bool, int, str]:
     return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
 
 
-def _wanted_by(path: Path) -> str:
+def _wanted_by(path: Place) -> str:
     """What a missing file belongs to, and the mend."""
     number, _, part = path.name.rpartition("_")
     if part == "caps.txt":
@@ -116,7 +125,7 @@ def _wanted_by(path: Path) -> str:
     return ": add the instructions that open each request"
 
 
-def _text(path: Path) -> str:
+def _text(path: Place) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

@@ -9,9 +9,9 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -45,6 +45,8 @@ class RemotePath:
 
     path: str
     address: Address
+    told: pa_fs.FileType | None = field(default=None, compare=False, repr=False)
+    """What a listing told that it is, which is not asked again."""
 
     def __str__(self) -> str:
         return self.address.uri(self.path)
@@ -87,10 +89,10 @@ class RemotePath:
         return bool(self._info().type != pa_fs.FileType.NotFound)
 
     def is_file(self) -> bool:
-        return bool(self._info().type == pa_fs.FileType.File)
+        return bool((self.told or self._info().type) == pa_fs.FileType.File)
 
     def is_dir(self) -> bool:
-        return bool(self._info().type == pa_fs.FileType.Directory)
+        return bool((self.told or self._info().type) == pa_fs.FileType.Directory)
 
     def is_symlink(self) -> bool:
         return False
@@ -124,7 +126,7 @@ class RemotePath:
     def iterdir(self) -> Iterator[RemotePath]:
         """What lies in the folder. One request tells of 1,000."""
         for info in self._select(recursive=False, missing=False):
-            yield RemotePath(info.path.rstrip("/"), self.address)
+            yield RemotePath(info.path.rstrip("/"), self.address, info.type)
 
     def rglob(self, pattern: str) -> Iterator[RemotePath]:
         """Files below the folder whose names match."""
@@ -136,14 +138,14 @@ class RemotePath:
         """All files in the folder, and of its folders, with what is known of them; `missing`: there may be none."""
         for info in self._select(recursive, missing):
             if info.type == pa_fs.FileType.File:
-                yield RemotePath(info.path, self.address), _stat(info)
+                yield RemotePath(info.path, self.address, info.type), _stat(info)
 
     def _select(self, recursive: bool, missing: bool) -> list[pa_fs.FileInfo]:
         selector = pa_fs.FileSelector(self.path, allow_not_found=missing, recursive=recursive)
         found: list[pa_fs.FileInfo] = persist(str(self), lambda: self.filesystem.get_file_info(selector))
         return found
 
-    def open(self, mode: str = "rb") -> IO[bytes]:
+    def open(self, mode: str = "rb") -> BinaryIO:
         """To read and seek, in ranges of AHEAD bytes."""
         raw: Any = _Ranges(self)
         return io.BufferedReader(raw, AHEAD)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -18,6 +17,9 @@ from builders import rows
 from builders.sources.coco_json import CocoFiles, read_coco, stem, text
 from builders.sources.cut import cut, digests_of
 from schemas.sources import CocoSource
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 PIXEL_BOX = pa.struct(
     [("x", pa.float64()), ("y", pa.float64()), ("w", pa.float64()), ("h", pa.float64())]
@@ -43,7 +45,7 @@ _CAPTION = {"key": pa.string(), "caption_id": pa.string(), "_caption": pa.string
 class CocoPairs:
     """The inputs: `captions` a row each, `photos` shared by the captions that name them (column `_photo`)."""
 
-    folder: Path
+    folder: Place
     captions: pa.Table
     photos: pa.Table
     sizes: tuple[int, ...]

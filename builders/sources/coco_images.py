@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -19,6 +18,9 @@ from builders.sources.coco_json import CocoFiles, read_coco, stem, text
 from builders.sources.cut import cut, digests_of
 from schemas.errors import UserError
 from schemas.sources import CocoSource
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 _IMAGE = {
     "key": pa.string(),
@@ -32,7 +34,7 @@ _IMAGE = {
 class CocoImages:
     """The inputs: `images` a row each, with the bytes of their files in `_media`."""
 
-    folder: Path
+    folder: Place
     images: pa.Table
     sizes: tuple[int, ...]
     sha256: Mapping[str, str]

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from builders.places.sizes import Sizes
 from builders.sources.json_file import load_json
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.sources import CocoSource
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 Id = int | str
 
@@ -26,7 +30,7 @@ class CocoFiles:
     `captions` are those of the known photos by photo, then of the others, each in the order of the file.
     """
 
-    folder: Path
+    folder: Place
     photos: list[dict[str, Any]]
     order: Mapping[Id, int]
     """The position of each photo by its id."""
@@ -47,11 +51,11 @@ class CocoFiles:
 
 def read_coco(source: CocoSource) -> CocoFiles:
     """Read and check the files of a COCO source. Raises UserError for what cannot be read."""
-    folder = local_path(source.images, "source.images")
+    folder = place_of(source.images, "source.images")
     if not folder.is_dir():
         raise UserError(f"source.images: {folder} is not a folder")
-    captions_path = local_path(source.captions, "source.captions")
-    instances_path = local_path(source.instances, "source.instances")
+    captions_path = place_of(source.captions, "source.captions")
+    instances_path = place_of(source.instances, "source.instances")
     captioned, captions_sha = load_json(captions_path, "source.captions")
     boxed, instances_sha = load_json(instances_path, "source.instances")
     photos = _photos(captioned, f"source.captions: {captions_path}")
@@ -178,11 +182,6 @@ def _numbers(bbox: Any) -> tuple[float, float, float, float]:
     return (float("nan"),) * 4
 
 
-def _media_sizes(folder: Path, photos: Sequence[Mapping[str, Any]]) -> list[int | None]:
-    sizes: list[int | None] = []
-    for photo in photos:
-        try:
-            sizes.append((folder / photo["file_name"]).stat().st_size)
-        except (OSError, ValueError):  # ValueError: a name that no file can have
-            sizes.append(None)
-    return sizes
+def _media_sizes(folder: Place, photos: Sequence[Mapping[str, Any]]) -> list[int | None]:
+    sizes = Sizes(folder)
+    return [sizes.of(photo["file_name"]) for photo in photos]

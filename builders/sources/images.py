@@ -11,12 +11,15 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from builders.step import Record, Rejected, Result, Services
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 MAX_BYTES = 128_000_000
 """A larger file is no photo for training."""
@@ -44,7 +47,7 @@ _UPRIGHT = {
 class ReadImage:
     """Adds the photo that `image_file` names: encoded bytes, size in pixels as a viewer sees it, true format."""
 
-    folder: Path
+    folder: Place
     name: ClassVar = "read_image"
     reads: ClassVar = ("image_file",)
     adds: ClassVar = {
@@ -68,8 +71,8 @@ class ReadImage:
         return [read[record["image_file"]] for record in records]
 
 
-def _bytes(path: Path) -> bytes | Rejected:
-    if path.exists() and not path.is_file():  # a pipe would block for ever
+def _bytes(path: Place) -> bytes | Rejected:
+    if isinstance(path, Path) and path.exists() and not path.is_file():  # a pipe would block for ever
         return Rejected("not_a_file", f"{path.name} is no regular file")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import UserError
 
+if TYPE_CHECKING:
+    from builders.uri import Place
 
-def load_json(path: Path, field: str) -> tuple[Any, str]:
+
+def load_json(path: Place, field: str) -> tuple[Any, str]:
     """The parsed file and its SHA-256 in hex. Raises UserError; `field` is the recipe field that named the file."""
     try:
         raw = path.read_bytes()

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -21,6 +21,9 @@ from builders.sources.cut import cut, digests_of
 from builders.sources.images import MAX_BYTES, ReadImage, check_image
 from builders.step import Record, Rejected, Result, Services
 from schemas.errors import BuildError
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 TEXT_BOXES = pa.list_(pa.list_(pa.float64()))
 """Regions of text as a detector found them: [x1, y1, x2, y2] in pixels of the photo as a viewer sees it."""
@@ -61,7 +64,7 @@ class Pairs:
     `survey` looks at some of them for `facts`, which a build that goes on does not need.
     """
 
-    folder: Path
+    folder: Place
     listing: pa.Table
     load: Load
     sizes: tuple[int, ...]
@@ -146,7 +149,7 @@ class Listed:
 
 def finish(
     listed: Listed,
-    folder: Path,
+    folder: Place,
     load: Load,
     unit: int,
     extra: Mapping[str, pa.DataType] | None = None,
@@ -279,7 +282,7 @@ def as_boxes(value: Any) -> Record:
     return {"_problem": f"bad_text_boxes: {repr(value)[:80]} is no list of [x1, y1, x2, y2]"}
 
 
-def check_unchanged(files: Sequence[Path], sizes: Sequence[int]) -> None:
+def check_unchanged(files: Sequence[Place], sizes: Sequence[int]) -> None:
     """Raises BuildError where a file that holds inputs is gone, or has another size (bytes) than when it was listed."""
     for path, size in zip(files, sizes, strict=True):
         try:
@@ -297,7 +300,7 @@ class ReadPairImage:
     A missing file raises FileNotFoundError, as in ReadImage, so that the record fails and can be tried again.
     """
 
-    folder: Path
+    folder: Place
     name: ClassVar = "read_image"
     reads: ClassVar = ("_bytes", "image_file")
     adds: ClassVar = ReadImage.adds
@@ -316,13 +319,14 @@ class ReadPairImage:
         return results
 
 
-def regular(root: Path, file: str) -> bytes | Rejected:
+def regular(root: Place, file: str) -> bytes | Rejected:
     """The bytes of a file in the folder `root` (resolved): neither a pipe, which would block, nor a link out of it."""
     path = root / file
-    if not path.resolve().is_relative_to(root):
-        return Rejected("bad_image_path", f"{file} links out of the folder of images")
-    if path.exists() and not path.is_file():
-        return Rejected("not_a_file", f"{file} is no regular file")
+    if isinstance(path, Path) and isinstance(root, Path):  # on an object store there are files alone
+        if not path.resolve().is_relative_to(root):
+            return Rejected("bad_image_path", f"{file} links out of the folder of images")
+        if path.exists() and not path.is_file():
+            return Rejected("not_a_file", f"{file} is no regular file")
     with path.open("rb") as stream:
         data = stream.read(MAX_BYTES + 1)
     return data if len(data) <= MAX_BYTES else Rejected("image_too_large", f"{file} has over {MAX_BYTES:,} bytes")

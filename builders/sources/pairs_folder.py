@@ -7,30 +7,33 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from builders.sources.pairs import Listed, Pairs, decoded, finish, key_of, regular, sample, text
 from builders.sources.pairs_tar import IMAGE, TEXT_MAX
 from builders.step import Record, Rejected
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.pairs import PairsSource, named
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 
 @dataclass(frozen=True)
 class LoadFolder:
     """Reads the sidecars; the images are read by ReadPairImage."""
 
-    folder: Path
+    folder: Place
     fields: Mapping[str, tuple[str, ...]]
 
     def __call__(self, listed: pa.Table) -> list[Record]:
         root = self.folder.resolve()
         return [self._record(root, row) for row in listed.to_pylist()]
 
-    def _record(self, root: Path, row: dict[str, Any]) -> Record:
+    def _record(self, root: Place, row: dict[str, Any]) -> Record:
         record: Record = {"image_file": row["file"]}
         if row["_problem"]:
             return record
@@ -52,7 +55,7 @@ class LoadFolder:
         return {**record, **sample(caption, sidecars["json"], self.fields)}
 
 
-def open_folder(source: PairsSource, folder: Path, unit: int) -> Pairs:
+def open_folder(source: PairsSource, folder: Place, unit: int) -> Pairs:
     """List a folder's images and those of its folders, by path. The key is the path, as key_of makes it.
 
     Where `source.captions` or `source.caption` says where captions stand, `.txt` is not read.
@@ -98,8 +101,10 @@ def _problem(source: PairsSource, name: str, captions: Mapping[str, str]) -> str
     return "no_caption: source.captions has none for it" if source.captions and name not in captions else None
 
 
-def _walk(folder: Path) -> tuple[dict[str, int | None], int]:
+def _walk(folder: Place) -> tuple[dict[str, int | None], int]:
     """Bytes (None: missing) of everything below `folder` that is no folder, by relative path; and folders linked to."""
+    if not isinstance(folder, Path):
+        return {path.relative_to(folder).as_posix(): stat.st_size for path, stat in folder.below()}, 0
     files: dict[str, int | None] = {}
     links = 0
     for base, entry in _entries(folder):
@@ -130,7 +135,7 @@ def _captions(source: PairsSource) -> tuple[dict[str, str], dict[str, str]]:
     """File name -> caption of `source.captions`, and its digest."""
     if source.captions is None:
         return {}, {}
-    path = local_path(source.captions, "source.captions")
+    path = place_of(source.captions, "source.captions")
     if not path.is_file():
         raise UserError(f"source.captions: {path} is no file")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,9 @@ from builders.sources.pairs import PAIR, Load, Pairs
 from builders.sources.pairs_table import carried
 from builders.step import Record
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 _TASK = "task"
 """The column of an index that names a sample's task; null for a caption."""
@@ -37,32 +41,33 @@ class LoadIndexed:
         return [record | more for record, more in zip(self.load(listed), told, strict=True)]
 
 
-def task_samples(folder: Path) -> frozenset[str]:
+def task_samples(folder: Place) -> frozenset[str]:
     """The keys of a dataset's task samples, by its index in `folder`: they hold questions and answers, no captions.
 
     Raises UserError for an index that cannot be read.
     """
     keys: set[str] = set()
-    for path in sorted(folder.glob("*.parquet")):
+    for path in _files(folder):
         try:
-            index = pq.ParquetFile(path)
-            if _TASK in index.schema_arrow.names:
-                told = index.read([rows.KEY, _TASK])
-                keys.update(told.filter(pc.is_valid(told[_TASK]))[rows.KEY].to_pylist())
+            with path.open("rb") as file:
+                index = pq.ParquetFile(file)
+                if _TASK in index.schema_arrow.names:
+                    told = index.read([rows.KEY, _TASK])
+                    keys.update(told.filter(pc.is_valid(told[_TASK]))[rows.KEY].to_pylist())
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _unreadable(folder, error) from None
     return frozenset(keys)
 
 
-def with_index(pairs: Pairs, folder: Path) -> Pairs:
+def with_index(pairs: Pairs, folder: Place) -> Pairs:
     """The pairs with every scalar column of the index in `folder`, by key.
 
     They travel as a table's further columns do, as `source_NAME`; those that travelled so already keep their names.
     Raises UserError for an index that cannot be read.
     """
-    files = tuple(sorted(folder.glob("*.parquet")))
+    files = _files(folder)
     try:
-        index = pa.concat_tables([pq.read_table(path, memory_map=True) for path in files], promote_options="default")
+        index = pa.concat_tables([_read(path) for path in files], promote_options="default")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(folder, error) from None
     names = _names(index.schema)
@@ -76,8 +81,20 @@ def with_index(pairs: Pairs, folder: Path) -> Pairs:
     return replace(pairs, listing=listing, load=LoadIndexed(pairs.load, (*names.values(),)), extra=extra, sha256=sha256)
 
 
-def _unreadable(folder: Path, error: Exception) -> UserError:
+def _files(folder: Place) -> tuple[Place, ...]:
+    there = folder.iterdir() if folder.exists() else ()
+    return tuple(sorted(path for path in there if path.suffix == ".parquet"))
+
+
+def _unreadable(folder: Place, error: Exception) -> UserError:
     return UserError(f"source.path: {folder}: cannot be read as an index: {' '.join(str(error).split())}")
+
+
+def _read(path: Place) -> pa.Table:
+    if isinstance(path, Path):
+        return pq.read_table(path, memory_map=True)
+    with path.open() as file:
+        return pq.read_table(file)
 
 
 def _names(schema: pa.Schema) -> Mapping[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from builders.sources.pairs import Pairs
 from builders.sources.pairs_folder import open_folder
@@ -12,9 +13,12 @@ from builders.sources.pairs_table import TableSource
 from builders.sources.pairs_tar import IMAGE, open_tars
 from builders.sources.pairs_text import open_text
 from builders.sources.urls import open_urls
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.pairs import PairsKind, UrlsSource
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 _BY_NAME: dict[str, PairsKind] = {
     ".tar": "webdataset",
@@ -37,7 +41,7 @@ def open_pairs(source: TableSource, unit: int, index: bool = False) -> Pairs:
 
     `index`: of a dataset that gristmill built, the columns of its index travel as well.
     """
-    path = local_path(source.path, "source.path")
+    path = place_of(source.path, "source.path")
     try:
         pairs = _open(source, path, unit)
         if index and _is_dataset(path):
@@ -49,7 +53,7 @@ def open_pairs(source: TableSource, unit: int, index: bool = False) -> Pairs:
     return pairs
 
 
-def _open(source: TableSource, path: Path, unit: int) -> Pairs:
+def _open(source: TableSource, path: Place, unit: int) -> Pairs:
     if not path.exists():
         raise UserError(f"source.path: {path} is not there")
     if not path.is_dir() and not path.is_file():
@@ -75,15 +79,15 @@ def _open(source: TableSource, path: Path, unit: int) -> Pairs:
     return open_parquet(source, files, unit) if kind == "parquet" else open_text(source, files, kind, unit)
 
 
-def _is_dataset(path: Path) -> bool:
+def _is_dataset(path: Place) -> bool:
     """Whether it is a dataset that gristmill built and finished."""
     return all((path / name).exists() for name in ("manifest.json", "units", "data"))
 
 
-def _detect(path: Path, urls: bool) -> PairsKind:
+def _detect(path: Place, urls: bool) -> PairsKind:
     """The kind that the files' names tell. For a list of `urls`, source.kind is taken: it mends nothing."""
     names = [path.name] if path.is_file() else sorted(entry.name for entry in path.iterdir())
-    suffixes = {Path(name).suffix.lower() for name in names}
+    suffixes = {PurePath(name).suffix.lower() for name in names}
     kinds = sorted({_BY_NAME[suffix] for suffix in suffixes if suffix in _BY_NAME})
     if len(kinds) > 1:
         mend = "give one of its files" if urls else "give source.kind"
@@ -102,7 +106,7 @@ def _detect(path: Path, urls: bool) -> PairsKind:
     raise UserError(f"source.path: {path} {told}; give source.kind or another path")
 
 
-def _files(path: Path, kind: PairsKind) -> list[Path]:
+def _files(path: Place, kind: PairsKind) -> list[Place]:
     """The files of a kind in a folder, by name; one that is given by itself may have any name."""
     if path.is_file():
         return [path]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,9 @@ from builders.sources.pairs_table import (
 from builders.step import Record
 from schemas.errors import UserError
 
+if TYPE_CHECKING:
+    from builders.uri import Place
+
 BATCH = 64
 """Rows of a Parquet file that are decoded at once: a row group may be larger than memory."""
 
@@ -34,7 +38,7 @@ BATCH = 64
 class LoadParquet:
     """Reads the rows of row groups that are listed. Raises BuildError where a file is not as it was listed."""
 
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     sizes: tuple[int, ...]
     roles: Mapping[str, str]
     extra: Mapping[str, pa.DataType]
@@ -55,7 +59,7 @@ class LoadParquet:
         found: list[Record] = []
         columns = [*self.roles.values(), *self.extra]
         try:
-            with pq.ParquetFile(self.files[file], buffer_size=1 << 20) as parquet:
+            with opened(self.files[file]) as source, pq.ParquetFile(source, buffer_size=1 << 20) as parquet:
                 at = 0
                 for batch in parquet.iter_batches(BATCH, row_groups=[group], columns=columns):
                     low, high = max(start - at, 0), min(start + count - at, batch.num_rows)
@@ -78,7 +82,7 @@ class LoadParquet:
         return record
 
 
-def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
+def open_parquet(source: TableSource, files: list[Place], unit: int) -> Pairs:
     """List the rows of Parquet files from their footers and their columns of keys and image paths."""
     whole = hashlib.sha256()
     roles: dict[str, str] = {}
@@ -89,7 +93,7 @@ def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
     groups: list[tuple[int, int, int, int]] = []
     for number, path in enumerate(files):
         try:
-            with pq.ParquetFile(path) as parquet:
+            with opened(path) as stored, pq.ParquetFile(stored) as parquet:
                 schema, footer = parquet.schema_arrow, parquet.metadata
                 if not number:
                     roles = _roles(source, schema, path)
@@ -130,7 +134,7 @@ def open_parquet(source: TableSource, files: list[Path], unit: int) -> Pairs:
     return finish(listed, folder, load, unit, columns, shape_of(source))
 
 
-def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
+def _groups(path: Place, footer: pq.FileMetaData) -> list[tuple[int, int]]:
     """Rows of each row group, and the bytes that one takes; ValueError where no such file can hold them."""
     groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
     rows = [group.num_rows for group in groups]
@@ -139,7 +143,7 @@ def _groups(path: Path, footer: pq.FileMetaData) -> list[tuple[int, int]]:
     return [(count, max(group.total_byte_size, 0) // max(count, 1)) for group, count in zip(groups, rows, strict=True)]
 
 
-def _roles(source: TableSource, schema: pa.Schema, path: Path) -> dict[str, str]:
+def _roles(source: TableSource, schema: pa.Schema, path: Place) -> dict[str, str]:
     roles = roles_of(source, schema.names, path)
     for role, name in roles.items():
         kind = schema.field(name).type
@@ -167,7 +171,9 @@ def _is(kind: pa.DataType | None, *wanted: str) -> bool:
     return str(kind).removeprefix("large_").removesuffix("_view").partition("[")[0] in (*wanted,)
 
 
-def _check_same(schema: pa.Schema, roles: Mapping[str, str], extra: Mapping[str, Any], path: Path, first: Path) -> None:
+def _check_same(
+    schema: pa.Schema, roles: Mapping[str, str], extra: Mapping[str, Any], path: Place, first: Place
+) -> None:
     lacks = [name for name in (*roles.values(), *extra) if name not in schema.names]
     other = [name for name, kind in extra.items() if name in schema.names and _kind(schema.field(name).type) != kind]
     if lacks or other:
@@ -213,7 +219,18 @@ def _plain(part: pa.Table) -> pa.Table:
     return part
 
 
-def _footer(path: Path) -> bytes:
+@contextmanager
+def opened(path: Place) -> Iterator[Path | IO[bytes]]:
+    """What pyarrow reads: a path of this machine's itself, and of an object store a file whose ranges are asked for
+    until they have come."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with path.open() as file:
+        yield file
+
+
+def _footer(path: Place) -> bytes:
     """The Parquet footer: 4 bytes of its length stand before the last 4 of the file."""
     with path.open("rb") as file:
         file.seek(-8, 2)

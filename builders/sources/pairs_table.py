@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from builders.places.sizes import Sizes
 from builders.sources.pairs import IMAGES, Shape, as_boxes, as_caption, outside, text
 from builders.step import Record
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.pairs import USUAL, PairsSource, UrlsSource, named
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 TableSource = PairsSource | UrlsSource
 KEY_MEND = "set source.key to another column, or leave it out"
@@ -37,7 +40,7 @@ def carried(name: str) -> str:
     return f"source_{name}"
 
 
-def roles_of(source: TableSource, names: Sequence[str], path: Path) -> dict[str, str]:
+def roles_of(source: TableSource, names: Sequence[str], path: Place) -> dict[str, str]:
     """Which column is which. Raises UserError where one that is named or needed is not there."""
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
@@ -74,23 +77,21 @@ def pair_of(row: Mapping[str, Any], roles: Mapping[str, str]) -> Record:
     return record
 
 
-def folder_of(source: TableSource, path: Path) -> Path:
+def folder_of(source: TableSource, path: Place) -> Place:
     """Where the paths of images start from."""
     if isinstance(source, UrlsSource) or not source.images:
         return path.parent
-    folder = local_path(source.images, "source.images")
+    folder = place_of(source.images, "source.images")
     if not folder.is_dir():
         raise UserError(f"source.images: {folder} is not a folder")
     return folder
 
 
-def files_of(folder: Path, names: Sequence[str | None]) -> list[tuple[str, int | None] | None]:
+def files_of(folder: Place, names: Sequence[str | None]) -> list[tuple[str, int | None] | None]:
     """Name and size in bytes (None: missing) of each file that a row names."""
+    there = Sizes(folder)
     sizes: dict[str, int | None] = {}
     for name in names:
         if name and name not in sizes:
-            try:
-                sizes[name] = None if outside(name) else (folder / name).stat().st_size
-            except (OSError, ValueError):  # ValueError: a name that no file can have
-                sizes[name] = None
+            sizes[name] = None if outside(name) else there.of(name)
     return [(name, sizes[name]) if name else None for name in names]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -17,10 +17,14 @@ from builders.step import Record
 from schemas.errors import UserError
 from schemas.pairs import PairsSource, named
 
+if TYPE_CHECKING:
+    from builders.uri import Place
+
 IMAGE = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 TEXT_MAX = 1_000_000
 """Bytes of a text or JSON member that are read."""
 _PLACE = pa.struct([("file", pa.int32()), ("offset", pa.int64()), ("size", pa.int64())])
+Tars = Mapping[int, IO[bytes]]
 _SLOTS = {"txt": "txt", "json": "json", **dict.fromkeys(IMAGE, "image")}
 
 
@@ -28,7 +32,7 @@ _SLOTS = {"txt": "txt", "json": "json", **dict.fromkeys(IMAGE, "image")}
 class LoadTar:
     """Reads members at their offsets. Raises BuildError where a tar is not as it was listed."""
 
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     sizes: tuple[int, ...]
     fields: Mapping[str, tuple[str, ...]]
 
@@ -36,22 +40,31 @@ class LoadTar:
         rows = listed.to_pylist()
         used = sorted({row["image"]["file"] for row in rows if row["image"]})
         check_unchanged([self.files[i] for i in used], [self.sizes[i] for i in used])
-        return [self._record(row) for row in rows]
+        with opened_tars(self.files, used) as tars:
+            return [self._record(row, tars) for row in rows]
 
-    def _record(self, row: dict[str, Any]) -> Record:
+    def _record(self, row: dict[str, Any], tars: Tars) -> Record:
         record: Record = {"image_file": row["image_name"]}
         if row["_problem"]:
             return record
-        caption, told = (self._bytes(row[slot]) if row[slot] else None for slot in ("txt", "json"))
-        return {**record, **sample(caption, told, self.fields), "_bytes": self._bytes(row["image"])}
-
-    def _bytes(self, place: dict[str, int]) -> bytes:
-        with self.files[place["file"]].open("rb") as file:
-            file.seek(place["offset"])
-            return file.read(place["size"])
+        caption, told = (member(tars, row[slot]) if row[slot] else None for slot in ("txt", "json"))
+        return {**record, **sample(caption, told, self.fields), "_bytes": member(tars, row["image"])}
 
 
-def open_tars(source: PairsSource, files: list[Path], unit: int, passed: Set[str] = frozenset()) -> Pairs:
+@contextmanager
+def opened_tars(files: Sequence[Place], used: Iterable[int]) -> Iterator[Tars]:
+    """Those of `files` that are used, open to read, by their numbers."""
+    with ExitStack() as stack:
+        yield {number: stack.enter_context(files[number].open("rb")) for number in used}
+
+
+def member(tars: Tars, place: Mapping[str, int]) -> bytes:
+    """The bytes of a member."""
+    tars[place["file"]].seek(place["offset"])
+    return tars[place["file"]].read(place["size"])
+
+
+def open_tars(source: PairsSource, files: list[Place], unit: int, passed: Set[str] = frozenset()) -> Pairs:
     """List the samples of tars from their headers. Raises UserError for a tar that is none, packed, or cut off.
 
     Of a sample's members one image, `.txt` and `.json` are used; `.txt` not where `source.caption` names a JSON field.
@@ -95,7 +108,7 @@ class TarSamples:
 
 
 def list_samples(
-    files: list[Path],
+    files: list[Place],
     slots: Mapping[str, str],
     medium: str,
     json_text: bool,
@@ -151,7 +164,7 @@ def _problem(one: Mapping[str, Any]) -> str | None:
     return f"text_too_large: its .{long} has over {TEXT_MAX:,} bytes" if long else None
 
 
-def headers(path: Path) -> Iterator[tuple[str, int, int]]:
+def headers(path: Place) -> Iterator[tuple[str, int, int]]:
     """Name, payload offset and size (bytes) of each regular file. Raises UserError for what is no whole tar."""
     end = path.stat().st_size
     try:
@@ -206,7 +219,7 @@ def _plain(block: bytes) -> tuple[str, int] | None:
     return (name.decode("utf-8", "surrogateescape"), size) if size >= 0 else None
 
 
-def _check_end(path: Path, offset: int) -> None:
+def _check_end(path: Place, offset: int) -> None:
     """Zeros alone stand after the last member: what follows an early end would be lost without a word."""
     with path.open("rb") as file:
         file.seek(offset)

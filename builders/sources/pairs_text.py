@@ -9,8 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -29,6 +28,9 @@ from builders.step import Record
 from schemas.errors import UserError
 from schemas.pairs import PairsKind, UrlsSource
 
+if TYPE_CHECKING:
+    from builders.uri import Place
+
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -42,7 +44,7 @@ class LoadListed:
         return records
 
 
-def open_text(source: TableSource, files: list[Path], kind: PairsKind, unit: int) -> Pairs:
+def open_text(source: TableSource, files: list[Place], kind: PairsKind, unit: int) -> Pairs:
     """List JSONL or CSV files, read whole. A line that is no object, or no row, is an input with a problem."""
     whole = hashlib.sha256()
     rows: list[dict[str, Any] | str] = []
@@ -92,7 +94,7 @@ def json_rows(raw: bytes) -> Iterator[dict[str, Any] | str]:
             yield f"bad_json: {type(error).__name__}: {error}"
 
 
-def csv_rows(path: Path, raw: bytes, header: list[str] | None = None) -> Iterator[dict[str, Any] | str]:
+def csv_rows(path: Place, raw: bytes, header: list[str] | None = None) -> Iterator[dict[str, Any] | str]:
     """Each row as texts by column (None: empty), or the problem of it. After a broken quote it goes on a line later.
 
     `header`: the columns' names, where the first line does not hold them.

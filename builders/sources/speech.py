@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builders.sources.pairs import Pairs
 from builders.sources.speech_folder import open_speech_folder
@@ -10,9 +10,12 @@ from builders.sources.speech_manifest import FILE, list_manifest
 from builders.sources.speech_rows import AUDIO, SpeechFields, source_of
 from builders.sources.speech_tables import LJSPEECH, TRANSCRIPTS, list_commonvoice, list_librispeech, list_ljspeech
 from builders.sources.speech_tar import open_speech_tars
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.speech import SpeechKind
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 _TABLES = {"ljspeech": list_ljspeech, "commonvoice": list_commonvoice, "manifest": list_manifest}
 _FIELDS: dict[str, tuple[SpeechKind, ...]] = {
@@ -39,7 +42,7 @@ def open_speech(
 
     Raises UserError for what cannot be read, holds nothing, or is of several kinds while `kind` is None.
     """
-    place = local_path(path, "source.path")
+    place = place_of(path, "source.path")
     try:
         source = _open(place, kind, unit, limit, fields or SpeechFields())
     except OSError as error:
@@ -49,7 +52,7 @@ def open_speech(
     return source
 
 
-def _open(path: Path, kind: SpeechKind | None, unit: int, limit: int | None, fields: SpeechFields) -> Pairs:
+def _open(path: Place, kind: SpeechKind | None, unit: int, limit: int | None, fields: SpeechFields) -> Pairs:
     if not path.exists():
         raise UserError(f"source.path: {path} is not there")
     if not path.is_dir() and not path.is_file():
@@ -75,9 +78,9 @@ def _open(path: Path, kind: SpeechKind | None, unit: int, limit: int | None, fie
     return source_of(_TABLES[kind](files[0], fields, limit), unit)
 
 
-def detect(path: Path) -> SpeechKind:
+def detect(path: Place) -> SpeechKind:
     """The kind of a folder or file, by names and by heads of lists. Raises UserError where it is none, or several."""
-    entries = sorted(path.iterdir()) if path.is_dir() else [path]
+    entries: list[Place] = sorted(path.iterdir()) if path.is_dir() else [path]
     kinds = {kind for entry in entries if (kind := _kind_of(entry))}
     if not kinds and path.is_dir():
         kinds = {"librispeech"} if next(path.rglob(f"*{TRANSCRIPTS}"), None) else set()
@@ -94,7 +97,7 @@ def detect(path: Path) -> SpeechKind:
     return kinds.pop()
 
 
-def _files(path: Path, kind: SpeechKind) -> list[Path]:
+def _files(path: Place, kind: SpeechKind) -> list[Place]:
     """The files of a kind in a folder, by name; one that is given by itself may have any name."""
     if path.is_file():
         return [path]
@@ -104,7 +107,7 @@ def _files(path: Path, kind: SpeechKind) -> list[Path]:
     return found
 
 
-def _kind_of(path: Path) -> SpeechKind | None:
+def _kind_of(path: Place) -> SpeechKind | None:
     """The kind that a file's name tells, and its first line where the name may mean other things."""
     if not path.is_file():
         return None
@@ -122,7 +125,7 @@ def _kind_of(path: Path) -> SpeechKind | None:
     return None
 
 
-def _head(path: Path) -> str:
+def _head(path: Place) -> str:
     """The first line that is not blank."""
     with path.open("rb") as file:
         head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")

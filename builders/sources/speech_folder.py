@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -18,6 +19,9 @@ from builders.sources.speech_tar import as_said
 from builders.step import Record, Rejected
 from schemas.errors import UserError
 
+if TYPE_CHECKING:
+    from builders.uri import Place
+
 _PART = re.compile(r"\{([a-z_]+)\}")
 _TOLD = ("text", "speaker", "language")
 
@@ -26,14 +30,14 @@ _TOLD = ("text", "speaker", "language")
 class LoadFolder:
     """Reads the texts beside; the audio is read by ReadUtterance."""
 
-    folder: Path
+    folder: Place
 
     def __call__(self, listed: pa.Table) -> list[Record]:
         root = self.folder.resolve()
         return [_with_text(root, row) for row in listed.to_pylist()]
 
 
-def _with_text(root: Path, row: Record) -> Record:
+def _with_text(root: Place, row: Record) -> Record:
     record: Record = {name: row[name] for name in ("audio_file", "_text", "speaker", "language")}
     if row["_problem"] or not row["txt"]:
         return record
@@ -51,7 +55,7 @@ def _with_text(root: Path, row: Record) -> Record:
     return {**record, **as_said(data)}
 
 
-def open_speech_folder(folder: Path, fields: SpeechFields, unit: int, limit: int | None) -> Pairs:
+def open_speech_folder(folder: Place, fields: SpeechFields, unit: int, limit: int | None) -> Pairs:
     """List the audio of a folder and of its folders, by path. The key is the path, as key_of makes it."""
     pattern = names_pattern(fields.names) if fields.names else None
     files = _walk(folder)
@@ -114,8 +118,11 @@ def _told(pattern: re.Pattern[str] | None, stem: str) -> dict[str, str]:
     return {what: str(text(match[what])) for what in _TOLD if what in pattern.groupindex}
 
 
-def _walk(folder: Path) -> dict[str, int | None]:
+def _walk(folder: Place) -> dict[str, int | None]:
     """Bytes (None: missing) of every file below `folder`, by relative path. Linked folders are not entered."""
+
+    if not isinstance(folder, Path):
+        return {path.relative_to(folder).as_posix(): stat.st_size for path, stat in folder.below()}
 
     def stop(error: OSError) -> None:
         raise error

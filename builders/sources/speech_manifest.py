@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builders.sources.pairs import key_of, text
 from builders.sources.pairs_text import json_rows
@@ -20,6 +20,9 @@ from builders.sources.speech_rows import (
 )
 from builders.step import Record
 
+if TYPE_CHECKING:
+    from builders.uri import Place
+
 FILE = "audio_filepath"
 _NAMES = {
     "text": ("text",),
@@ -30,7 +33,7 @@ _NAMES = {
 """Names that are looked for, in order, where a field is not given."""
 
 
-def list_manifest(path: Path, fields: SpeechFields, limit: int | None) -> Rows:
+def list_manifest(path: Place, fields: SpeechFields, limit: int | None) -> Rows:
     """JSON lines. Paths start from the manifest's folder, or `source.audio`; absolute ones must lie inside.
 
     A key is the audio's path, and where an offset is given the milliseconds at which the piece starts and ends.
@@ -51,7 +54,7 @@ def list_manifest(path: Path, fields: SpeechFields, limit: int | None) -> Rows:
     return Rows("manifest", folder, found, sha256, told, f"leave one of the lines of {path.name} out", further)
 
 
-def _utterance(row: Mapping[str, Any], folder: Path, fields: SpeechFields) -> Record:
+def _utterance(row: Mapping[str, Any], folder: Place, fields: SpeechFields) -> Record:
     file = row.get(FILE)
     if not isinstance(file, str) or not file:
         problem = f"no_audio: its {FILE} is {repr(file)[:80]}" if file else f"no_audio: it has no {FILE}"
@@ -87,8 +90,10 @@ def _names(what: str, fields: SpeechFields) -> tuple[str, ...]:
     return (given,) if given else _NAMES[what]
 
 
-def inside(file: str, folder: Path) -> str:
+def inside(file: str, folder: Place) -> str:
     """An absolute path as one from `folder` on, where it lies inside; any other as it is."""
+    if not isinstance(folder, Path):
+        return file.removeprefix(f"{folder.address.scheme}://{folder.path}/")
     if not Path(file).is_absolute():
         return file
     for root in (folder.absolute(), folder.resolve()):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 import pyarrow as pa
 
 from builders.speech.audio import MAX_BYTES, SLACK, UnreadableAudio, decode, encode_flac, header
 from builders.step import Failed, Record, Rejected, Result, Services
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 
 @dataclass
@@ -21,7 +24,7 @@ class ReadUtterance:
     of it. A missing file has failed, and can be tried again. `needs_text`: an utterance without is rejected.
     """
 
-    folder: Path
+    folder: Place
     needs_text: bool = True
     name: ClassVar = "read_utterance"
     reads: ClassVar = ("_problem", "_text", "_bytes", "audio_file", "audio_start", "audio_seconds")
@@ -79,9 +82,11 @@ def _piece(file: BinaryIO, start: float, seconds: float | None) -> bytes | Rejec
     return sound if isinstance(sound, Rejected) else encode_flac(sound)
 
 
-def inside(root: Path, file: str) -> Path | Rejected:
+def inside(root: Place, file: str) -> Place | Rejected:
     """The path of a file in the folder `root` (resolved): neither a pipe, which would block, nor a link out of it."""
     path = root / file
+    if not isinstance(path, Path) or not isinstance(root, Path):
+        return path  # on an object store there are files alone
     if not path.resolve().is_relative_to(root):
         return Rejected("bad_audio_path", f"{file} links out of the folder of the audio")
     if path.exists() and not path.is_file():

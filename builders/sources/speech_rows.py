@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from builders.places.sizes import Sizes
 from builders.sources.pairs import Listed, Pairs, Shape, finish, outside, text
 from builders.sources.pairs_table import carried, files_of
 from builders.sources.pairs_text import LoadListed, typed
 from builders.step import Record
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.speech import SpeechKind
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 AUDIO = ("wav", "flac", "mp3", "ogg", "opus")
 """Extensions of audio that is read."""
@@ -74,7 +77,7 @@ class Rows:
     """
 
     kind: SpeechKind
-    folder: Path
+    folder: Place
     found: list[Record]
     sha256: str
     told: Mapping[str, int | str]
@@ -175,23 +178,16 @@ def further_of(
     return shown, [str(text(name)) for name, values in columns.items() if values is None]
 
 
-def there(folder: Path, names: Sequence[str]) -> str:
+def there(files: Sizes, names: Sequence[str]) -> str:
     """The first of several names that is a file; the first of all where none is, which is missing then."""
-    return next((name for name in names if not outside(name) and _is_file(folder / name)), names[0])
+    return files.first([name for name in names if not outside(name)]) or names[0]
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False
-
-
-def audio_folder(fields: SpeechFields, own: Path) -> Path:
+def audio_folder(fields: SpeechFields, own: Place) -> Place:
     """The folder that audio paths start from: `source.audio`, or the list's `own`. Raises UserError."""
     if fields.audio is None:
         return own
-    folder = local_path(fields.audio, "source.audio")
+    folder = place_of(fields.audio, "source.audio")
     if not folder.is_dir():
         raise UserError(f"source.audio: {folder} is no folder")
     return folder

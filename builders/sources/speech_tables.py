@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from builders.places.sizes import Sizes
 from builders.sources.pairs import key_of
 from builders.sources.speech_rows import (
     AUDIO,
@@ -21,19 +22,24 @@ from builders.sources.speech_rows import (
     without_extension,
 )
 from builders.step import Record
+from builders.uri import relative
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 LJSPEECH = "metadata.csv"
 TRANSCRIPTS = ".trans.txt"
 _LJ_TEXTS = ("text", "normalised")
 
 
-def list_ljspeech(path: Path, fields: SpeechFields, limit: int | None) -> Rows:
+def list_ljspeech(path: Place, fields: SpeechFields, limit: int | None) -> Rows:
     """`metadata.csv`: id|text|normalised text, unquoted, without a header; the audio in `wavs/`, or beside."""
     if fields.text not in (None, *_LJ_TEXTS):
         raise UserError(f"source.text: {fields.text!r}: LJSpeech has {' and '.join(_LJ_TEXTS)}")
     raw = path.read_bytes()
     folder = audio_folder(fields, path.parent)
+    files = Sizes(folder)
     found: list[Record] = []
     for number, line in lines_of(raw):
         if len(found) == limit:
@@ -49,33 +55,34 @@ def list_ljspeech(path: Path, fields: SpeechFields, limit: int | None) -> Rows:
         told = dict(zip(_LJ_TEXTS, texts, strict=False))
         said = told.get(fields.text) if fields.text else told.get("normalised") or told["text"]
         names = [f"{place}{stem}.{kind}" for place in ("wavs/", "") for kind in AUDIO]
-        found.append({"key": key_of(stem) if stem else None, "audio_file": there(folder, names), **as_text(said)})
+        found.append({"key": key_of(stem) if stem else None, "audio_file": there(files, names), **as_text(said)})
     return Rows(
         "ljspeech", folder, found, hashlib.sha256(raw).hexdigest(), {}, f"give each line of {path.name} an id", {}
     )
 
 
-def list_librispeech(path: Path, limit: int | None) -> Rows:
+def list_librispeech(path: Place, limit: int | None) -> Rows:
     """`*.trans.txt`, of a folder and its folders: id, a space, text; audio beside. Ids are speaker-chapter-number."""
     folder = path if path.is_dir() else path.parent
+    files = Sizes(folder)
     whole = hashlib.sha256()
     found: list[Record] = []
     transcripts = sorted(f for f in folder.rglob(f"*{TRANSCRIPTS}") if f.is_file()) if path.is_dir() else [path]
     for transcript in transcripts:
         raw = transcript.read_bytes()
-        beside = transcript.parent.relative_to(folder).as_posix()
+        beside = relative(transcript.parent, folder)
         whole.update(f"{beside}\0{transcript.name}\0{hashlib.sha256(raw).hexdigest()}\n".encode("utf-8", "replace"))
         for _, line in lines_of(raw):
             stem, _, said = line.strip().partition(" ")
             parts = stem.split("-")
             names = [f"{stem if beside == '.' else f'{beside}/{stem}'}.{kind}" for kind in AUDIO]
             speaker = told_name(parts[0]) if len(parts) == 3 else None
-            found.append({"key": key_of(stem), "audio_file": there(folder, names), "speaker": speaker, **as_text(said)})
+            found.append({"key": key_of(stem), "audio_file": there(files, names), "speaker": speaker, **as_text(said)})
     told = {"transcripts": len(transcripts)}
     return Rows("librispeech", folder, found[:limit], whole.hexdigest(), told, "give one of its parts", {})
 
 
-def list_commonvoice(path: Path, fields: SpeechFields, limit: int | None) -> Rows:
+def list_commonvoice(path: Place, fields: SpeechFields, limit: int | None) -> Rows:
     """A TSV, unquoted, with `path` and `sentence`; the audio in `clips/`, or beside. Its other columns travel along."""
     raw = path.read_bytes()
     folder = audio_folder(fields, path.parent)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from builders.sources.pairs import Listed, Pairs, check_unchanged, decoded, finish, key_of
-from builders.sources.pairs_tar import TEXT_MAX, list_samples
+from builders.sources.pairs_tar import TEXT_MAX, Tars, list_samples, member, opened_tars
 from builders.sources.speech_manifest import told_by
 from builders.sources.speech_rows import AUDIO, SPEECH, SpeechFields, weight
 from builders.speech.audio import MAX_BYTES
 from builders.step import Record
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 _SLOTS = {"txt": "txt", "json": "json", **dict.fromkeys(AUDIO, "audio")}
 
@@ -24,7 +26,7 @@ _SLOTS = {"txt": "txt", "json": "json", **dict.fromkeys(AUDIO, "audio")}
 class LoadSpeechTar:
     """Reads members at their offsets. Raises BuildError where a tar is not as it was listed."""
 
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     sizes: tuple[int, ...]
     fields: SpeechFields
 
@@ -32,22 +34,18 @@ class LoadSpeechTar:
         rows = listed.to_pylist()
         used = sorted({row["audio"]["file"] for row in rows if row["audio"]})
         check_unchanged([self.files[i] for i in used], [self.sizes[i] for i in used])
-        return [self._record(row) for row in rows]
+        with opened_tars(self.files, used) as tars:
+            return [self._record(row, tars) for row in rows]
 
-    def _record(self, row: dict[str, Any]) -> Record:
+    def _record(self, row: dict[str, Any], tars: Tars) -> Record:
         record: Record = {"audio_file": row["audio_name"]}
         if row["_problem"]:
             return record
-        said, told = (self._bytes(row[slot]) if row[slot] else None for slot in ("txt", "json"))
-        return {**record, **_words(said, told, self.fields), "_bytes": self._bytes(row["audio"])}
-
-    def _bytes(self, place: Mapping[str, int]) -> bytes:
-        with self.files[place["file"]].open("rb") as file:
-            file.seek(place["offset"])
-            return file.read(place["size"])
+        said, told = (member(tars, row[slot]) if row[slot] else None for slot in ("txt", "json"))
+        return {**record, **_words(said, told, self.fields), "_bytes": member(tars, row["audio"])}
 
 
-def open_speech_tars(files: list[Path], fields: SpeechFields, unit: int, limit: int | None) -> Pairs:
+def open_speech_tars(files: list[Place], fields: SpeechFields, unit: int, limit: int | None) -> Pairs:
     """List the utterances of tars from their headers. Raises UserError for a tar that is none, packed, or cut off.
 
     Of a sample's members one audio, `.txt` and `.json` are used; `.txt` not where `source.text` names a JSON field.

@@ -11,8 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import pyarrow as pa
 
@@ -23,9 +22,12 @@ from builders.speech.audio import text_hash
 from builders.speech.lengths import words
 from builders.speech.templates import refused
 from builders.step import Record, Rejected, Result, Services
-from builders.uri import local_path
+from builders.uri import place_of
 from schemas.errors import UserError
 from schemas.speech import InstructionsShape
+
+if TYPE_CHECKING:
+    from builders.uri import Place
 
 _SUFFIXES = (".jsonl", ".ndjson")
 _HUMAN = ("human", "user", "prompter")
@@ -78,7 +80,7 @@ def open_text_instructions(
     Further fields that are scalars travel as `source_...`. Raises UserError for what cannot be read, for names that no
     line has, and where no line has a known shape.
     """
-    files = _files(local_path(path, "source.path"))
+    files = _files(place_of(path, "source.path"))
     rows, digest = _read(files)
     rows = rows[:limit]
     if not rows:
@@ -107,7 +109,7 @@ def open_text_instructions(
     return finish(listed, files[0].parent, LoadListed(), unit, kinds, EXCHANGES)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Place) -> list[Place]:
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -118,7 +120,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _read(files: list[Path]) -> tuple[list[dict[str, Any] | str], str]:
+def _read(files: list[Place]) -> tuple[list[dict[str, Any] | str], str]:
     """Each line's object, or the problem of it, and what identifies the files."""
     whole = hashlib.sha256()
     rows: list[dict[str, Any] | str] = []
@@ -139,7 +141,7 @@ def _candidates(shape: InstructionsShape, role: str, names: Names) -> tuple[str,
 
 
 def _shape(
-    rows: list[dict[str, Any]], given: InstructionsShape | None, names: Names, path: Path, there: list[str]
+    rows: list[dict[str, Any]], given: InstructionsShape | None, names: Names, path: Place, there: list[str]
 ) -> InstructionsShape:
     """The shape that is given, or that of most lines; of equally many, the first in the order of the documentation."""
     shapes: tuple[InstructionsShape, ...] = (given,) if given else get_args(InstructionsShape)
@@ -162,7 +164,7 @@ def _has(row: dict[str, Any], shape: InstructionsShape, names: Names) -> bool:
     return isinstance(first, dict) and any(name in first for name in _candidates(shape, "role", names))
 
 
-def _fields(there: list[str], shape: InstructionsShape, names: Names, path: Path) -> dict[str, str]:
+def _fields(there: list[str], shape: InstructionsShape, names: Names, path: Place) -> dict[str, str]:
     """Which field of a line is which. Raises UserError for one that is named, and that no line has."""
     fields: dict[str, str] = {}
     for role in ("instruction", "input", "response", "turns", "key"):

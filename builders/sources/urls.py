@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yarl import URL
 
@@ -15,13 +15,16 @@ from builders.sources.pairs_text import open_text
 from schemas.errors import UserError
 from schemas.pairs import PairsKind, UrlsSource
 
+if TYPE_CHECKING:
+    from builders.uri import Place
+
 SLICES, SLICE = 20, 1000
 """How many places of a list are looked at, and how many rows at each."""
 FETCHED_BYTES = 130_000
 """Of an average image of the web: img2dataset's README, "Setting up", counts 130 MB/s for 1,000 images a second."""
 
 
-def open_urls(source: UrlsSource, files: list[Path], kind: PairsKind, unit: int) -> Pairs:
+def open_urls(source: UrlsSource, files: list[Place], kind: PairsKind, unit: int) -> Pairs:
     """List the rows of tables of URLs, in units of at most `unit`."""
     if source.columns and kind != "csv":
         raise UserError(f"source.columns: {files[0]} names its columns itself; leave the field out")
