@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -10,9 +11,11 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
+from builders.places.filesystem import filesystem
 from builders.step import Services
 from builders.torchvision_fix import complete_torchvision
 from tests.hub import Hub, put
+from tests.s3 import KEYS, S3, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,6 +40,25 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     cache = tmp_path_factory.mktemp("hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     return partial(put, cache)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """One S3 server for the run; see `s3`."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """The server, which harms nothing yet, with an environment that leads to it through its proxy."""
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": s3_server.proxy.url}.items():
+        monkeypatch.setenv(name, value)
+    filesystem.cache_clear()
+    s3_server.proxy.calm()
+    yield s3_server
+    s3_server.proxy.calm()
+    filesystem.cache_clear()
 
 
 @pytest.fixture(scope="session")

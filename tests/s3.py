@@ -33,8 +33,10 @@ sys.stdin.read()
 """
 _ERROR = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>injected</Message></Error>"
 
+_CODES = {"301": b"PermanentRedirect", "403": b"AccessDenied", "500": b"InternalError", "503": b"SlowDown"}
+
 Fault = Callable[[str, str], str | None]
-"""What happens to a request, by method and path: one of FAULTS, or None."""
+"""What happens to a request, by method and path: one of FAULTS, "301", "403", or None."""
 
 
 @dataclass
@@ -52,6 +54,12 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def calm(self) -> None:
+        """No faults from now on, and nothing counted."""
+        self.fault = lambda method, path: None
+        self.seen.clear()
+        self.done.clear()
 
     async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
         tasks: set[asyncio.Task[None]] = set()
@@ -96,8 +104,8 @@ class Proxy:
         if kind == "timeout":
             await reader.read()  # until the other side gives up
             return
-        if kind in ("500", "503"):
-            code = b"InternalError" if kind == "500" else b"SlowDown"
+        if kind in _CODES:
+            code = _CODES[kind]
             error = _ERROR % code
             writer.write(
                 f"HTTP/1.1 {kind} {code.decode()}\r\nContent-Type: application/xml\r\n"

@@ -143,6 +143,8 @@ class RemotePath:
     def _select(self, recursive: bool, missing: bool) -> list[pa_fs.FileInfo]:
         selector = pa_fs.FileSelector(self.path, allow_not_found=missing, recursive=recursive)
         found: list[pa_fs.FileInfo] = persist(str(self), lambda: self.filesystem.get_file_info(selector))
+        if not found:
+            self._check_bucket()
         return found
 
     def open(self, mode: str = "rb") -> BinaryIO:

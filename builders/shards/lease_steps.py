@@ -85,7 +85,7 @@ def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Rando
             yield Put(name, held=False)
             times = yield List()
             others = yield from _alive(name, times, ended)
-            if name in times and not others and clock() - began < LASTS - SPARE:
+            if not others and clock() - began < LASTS - SPARE:
                 for dead in times.keys() - {name}:
                     yield Delete(dead)
                 return began
