@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import builders
-from builders.uri import local_path, shipped
+from builders.uri import local_path, place_of, relative, shipped
 from schemas.errors import UserError
 
 
@@ -33,10 +33,21 @@ def test_a_package_that_is_not_installed_is_named_with_the_mend(uri: str) -> Non
         local_path(uri, "source.images")
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x", "http://example.org/x", "file://elsewhere/x"])
+@pytest.mark.parametrize("uri", ["ftp://example.org/x", "http://me:secret@example.org/x", "file://elsewhere/x"])
 def test_what_cannot_be_read_is_told_with_its_field(uri: str) -> None:
-    with pytest.raises(UserError, match=r"^source\.images: .*: only local paths, file:// and package://"):
-        local_path(uri, "source.images")
+    with pytest.raises(UserError, match=r"^source\.images: \w+://…: only local paths, file://, package:// and s3://"):
+        place_of(uri, "source.images")
+
+
+def test_what_is_read_from_the_disk_alone_says_so_of_an_object_store() -> None:
+    with pytest.raises(UserError, match=r"^units\.vocabulary: s3://bucket: is read from the local disk alone; copy it"):
+        local_path("s3://bucket/units", "units.vocabulary")
+
+
+def test_a_place_is_on_the_disk_or_on_an_object_store(tmp_path: Path) -> None:
+    assert place_of(str(tmp_path), "f") == tmp_path
+    far = place_of("s3://bucket/a/b", "f")
+    assert relative(far / "c/d.jpg", far) == relative(tmp_path / "c/d.jpg", tmp_path) == "c/d.jpg"
 
 
 def test_what_gristmill_brings_lies_beside_its_code() -> None:

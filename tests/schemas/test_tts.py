@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from schemas import load
+from schemas.common import BaseRecipe
 from schemas.errors import UserError
-from schemas.fields import Fields
 from schemas.llm import OpenAiLlm
 from schemas.recipe import content
 from schemas.tts import EspeakTts, OpenAiTts, Tts, VitsTts
@@ -19,10 +19,9 @@ KINDS = "espeak, openai, vits"
 HOSTED = {"kind": "openai", "model": "tts-1", "voices": ["alloy"]}
 
 
-class Spoken(Fields):
+class Spoken(BaseRecipe):
     """A recipe that has speech alone."""
 
-    name: str | None = None
     kind: str
     tts: Tts = EspeakTts()
 

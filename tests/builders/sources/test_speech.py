@@ -96,4 +96,4 @@ def test_a_path_may_be_a_uri_and_a_source_travels_to_workers(tmp_path: Path) -> 
     source = open_speech(f"file://{tmp_path}", None, 10)
     assert pickle.loads(pickle.dumps(source)).read(0, 1).equals(source.read(0, 1))
     with pytest.raises(UserError, match="only local paths"):
-        open_speech("s3://bucket", None, 10)
+        open_speech("ftp://host/speech", None, 10)
