@@ -106,12 +106,23 @@ def _end(*_: object) -> None:
 
 
 @app.command()
-def verify(dataset: Dataset) -> None:
+def verify(
+    dataset: Dataset,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First remove what dead builds left; refused while somebody builds.")
+    ] = False,
+) -> None:
     """Check every byte and every count of a dataset against its manifest."""
     from builders.shards.store import Store
     from builders.shards.verify import verify as check
 
-    report = check(Store(dataset))
+    store = Store(dataset)
+    if repair:
+        from builders.shards.repair import repair as clean
+
+        for line in clean(store) or ["nothing to remove"]:
+            typer.echo(line)
+    report = check(store)
     for line in report.notes:
         typer.echo(f"note: {line}")
     if report.problems:

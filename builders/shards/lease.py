@@ -129,9 +129,7 @@ def leased(store: Store, job: str | None = None) -> Iterator[Lease]:
         since = _run(store, who, take(name, time.monotonic, ended, random.Random(identity)))
         lease = Lease(store, name, who, _run(store, who, refresh(name, since, time.monotonic, ended)))
     except Taken as error:
-        raise UserError(
-            f"--out {store}: {told(error.args[0])} builds there; wait for it, or give another --out"
-        ) from None
+        raise UserError(f"{store}: {told(error.args[0])} builds there; wait for it, or build somewhere else") from None
     except BaseException:
         with suppress(BuildError, UserError, OSError):
             store.delete(name)

@@ -1,0 +1,157 @@
+"""Who builds: held and given back, refused to a second, taken over from the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builders.shards import lease as lease_module
+from builders.shards import lease_steps
+from builders.shards.lease import LEASES, leased
+from builders.shards.store import Store
+from schemas.errors import BuildError, UserError
+from tests.leases import left_by
+from tests.s3 import S3
+
+
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.slow)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk":
+        return Store(tmp_path / "out")
+    s3: S3 = request.getfixturevalue("s3")
+    return Store(f"s3://{s3.bucket()}/out")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become tenths, or what whole seconds of a store's clock allow."""
+    monkeypatch.setattr(lease_module, "BEAT", 0.2)
+    monkeypatch.setattr(lease_steps, "LOOK", 0.4)
+
+
+def refreshing(store: Store, ended: threading.Event) -> None:
+    while not ended.wait(0.1):
+        left_by(store)
+
+
+@pytest.fixture
+def held_elsewhere(store: Store) -> Iterator[None]:
+    """Another machine holds the lease, and refreshes it."""
+    ended = threading.Event()
+    left_by(store)
+    thread = threading.Thread(target=refreshing, args=(store, ended))
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def test_a_lease_is_held_within_the_block_and_given_back_however_it_ends(store: Store) -> None:
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), leased(store, "job-1"):
+            (name,) = store.list(LEASES)
+            told = json.loads(store.read_bytes(name))
+            assert (told["host"], told["pid"], told["job"]) == (socket.gethostname(), os.getpid(), "job-1")
+            raise error
+        assert store.list(LEASES) == []
+
+
+def test_a_second_builder_is_refused_with_who_builds_and_leaves_nothing(
+    store: Store, held_elsewhere: None, quick: None
+) -> None:
+    who = r"rosa on elsewhere, process 7, since 2026-01-01 10:00:00 UTC builds there; wait for it"
+    with pytest.raises(UserError, match=who), leased(store):
+        pass
+    assert store.list(LEASES) == [f"{LEASES}/theirs.json"]
+
+
+def test_the_lease_of_a_dead_builder_is_taken_over(store: Store, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_steps, "LASTS", 2.0)
+    monkeypatch.setattr(lease_steps, "SPARE", 0.5)
+    left_by(store)
+    with leased(store) as lease:
+        lease.check()
+        assert store.list(LEASES) == [lease.name]
+
+
+ENDED = """
+import sys
+from builders.shards.lease import leased
+from builders.shards.store import Store
+held = leased(Store(sys.argv[1]))
+held.__enter__()
+import os; os.kill(os.getpid(), 9)
+"""
+
+
+def no_wait(seconds: float) -> None:
+    raise AssertionError("it waited")
+
+
+def test_a_process_of_this_machine_that_was_killed_holds_nothing_any_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    subprocess.run([sys.executable, "-c", ENDED, str(store)], env=environment, check=False, timeout=120)
+    assert len(store.list(LEASES)) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", no_wait)
+        with leased(store):
+            pass
+    assert store.list(LEASES) == []
+
+
+def test_a_process_that_lives_is_not_taken_for_dead_and_one_of_its_number_is_not_taken_for_it() -> None:
+    here = lease_module._here()
+    mine = {**here, "pid": os.getpid(), "began": lease_module._began(os.getpid())}
+    assert not lease_module.ended(mine)
+    assert lease_module.ended({**mine, "began": "1"}), "another process has its number by now"
+    assert not lease_module.ended({**mine, "host": "elsewhere", "began": "1"})
+    assert not lease_module.ended({**mine, "space": "pid:[1]", "began": "1"}), "another container on this machine"
+    assert not lease_module.ended({})
+
+
+def test_a_builder_that_slept_while_another_took_over_stops_before_it_closes_anything(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with leased(store) as lease:
+        monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
+        left_by(store)
+        with pytest.raises(BuildError, match=r"was paused for too long, and rosa on elsewhere, .* builds there now"):
+            lease.check()
+        with pytest.raises(BuildError):
+            lease.check()
+        assert store.list(LEASES) == [f"{LEASES}/theirs.json"]
+
+
+def test_a_builder_that_slept_and_was_not_missed_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with leased(store) as lease:
+        monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
+        lease.check()
+
+
+def test_a_lease_is_refreshed_by_itself(store: Store, quick: None) -> None:
+    with leased(store) as lease:
+        since = lease.since
+        for _ in range(100):
+            time.sleep(0.1)
+            if lease.since > since:
+                return
+        raise AssertionError("it was not refreshed")
+
+
+def test_what_is_no_lease_holds_until_it_expires(store: Store, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_steps, "LASTS", 2.0)
+    monkeypatch.setattr(lease_steps, "SPARE", 0.5)
+    store.put_bytes(f"{LEASES}/odd.json", b"\xff{")
+    with leased(store):
+        assert len(store.list(LEASES)) == 1
