@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from builders.shards.store import Store
+
 ROOT = Path(__file__).resolve().parents[2]
 TIME_OUT_S = 150
 
@@ -59,8 +61,8 @@ def _hear_interrupts() -> None:
 class Build:
     """`python -m pipelines build` of a recipe, running."""
 
-    def __init__(self, recipe: Path, out: Path, *options: str) -> None:
-        self.out = out
+    def __init__(self, recipe: Path, out: Path | str, *options: str) -> None:
+        self.out = Store(str(out))
         self._log = (recipe.parent / f"build-{time.monotonic_ns()}.log").open("w+")
         command = [sys.executable, "-m", "pipelines", "build", str(recipe), "--out", str(out), *options]
         self._process = subprocess.Popen(
@@ -97,14 +99,18 @@ class Build:
     @property
     def committed(self) -> int:
         """How many units are committed."""
-        folder = self.out / "units"
-        return len(list(folder.glob("*.json"))) if folder.exists() else 0
+        return len(self.out.list("units"))
 
     def wait_until(self, units: int) -> None:
         """Wait until so many units are committed; fails where the build ends before."""
         wait_for(lambda: self.committed >= units or self._process.poll() is not None, TIME_OUT_S, f"unit {units}")
         self.descendants()
         assert self._process.poll() is None, f"the build ended before unit {units}:\n{self.said()}"
+
+    @property
+    def pid(self) -> int:
+        """The driver's."""
+        return self._process.pid
 
     def find(self, word: str) -> list[int]:
         """The processes of this build whose title holds `word`."""
