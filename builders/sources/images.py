@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
+from builders.places.several import each
 from builders.step import Record, Rejected, Result, Services
 
 if TYPE_CHECKING:
@@ -63,11 +64,9 @@ class ReadImage:
         """Nothing to load."""
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        read: dict[str, Result] = {}
-        for record in records:
-            file = record["image_file"]
-            if file not in read:
-                read[file] = check_image(_bytes(self.folder / file))
+        files = list(dict.fromkeys(record["image_file"] for record in records))
+        found = each(self.folder, files, lambda file: _bytes(self.folder / file))
+        read = {file: check_image(data) for file, data in zip(files, found, strict=True)}
         return [read[record["image_file"]] for record in records]
 
 

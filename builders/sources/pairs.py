@@ -11,12 +11,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pyarrow as pa
 
 from builders import rows
+from builders.places.several import each
 from builders.sources.cut import cut, digests_of
 from builders.sources.images import MAX_BYTES, ReadImage, check_image
 from builders.step import Record, Rejected, Result, Services
@@ -309,14 +311,13 @@ class ReadPairImage:
         self._root = self.folder.resolve()
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        results: list[Result] = []
-        of_file: dict[str, Result] = {}  # captions of one image are neighbours, as a rule
-        for record in records:
-            data, file = record["_bytes"], record["image_file"]
-            if data is None and file not in of_file:
-                of_file[file] = check_image(regular(self._root, file))
-            results.append(of_file[file] if data is None else check_image(data))
-        return results
+        files = list(dict.fromkeys(record["image_file"] for record in records if record["_bytes"] is None))
+        found = each(self._root, files, partial(regular, self._root))
+        of_file = {file: check_image(data) for file, data in zip(files, found, strict=True)}
+        return [
+            of_file[record["image_file"]] if record["_bytes"] is None else check_image(record["_bytes"])
+            for record in records
+        ]
 
 
 def regular(root: Place, file: str) -> bytes | Rejected:

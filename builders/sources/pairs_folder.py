@@ -6,11 +6,13 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from builders.places.several import each
 from builders.sources.pairs import Listed, Pairs, decoded, finish, key_of, regular, sample, text
 from builders.sources.pairs_tar import IMAGE, TEXT_MAX
 from builders.step import Record, Rejected
@@ -31,7 +33,7 @@ class LoadFolder:
 
     def __call__(self, listed: pa.Table) -> list[Record]:
         root = self.folder.resolve()
-        return [self._record(root, row) for row in listed.to_pylist()]
+        return list(each(root, listed.to_pylist(), partial(self._record, root)))
 
     def _record(self, root: Place, row: dict[str, Any]) -> Record:
         record: Record = {"image_file": row["file"]}

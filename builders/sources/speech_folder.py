@@ -6,11 +6,13 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from builders.places.several import each
 from builders.sources.pairs import Listed, Pairs, finish, key_of, text
 from builders.sources.pairs_tar import TEXT_MAX
 from builders.sources.speech_read import inside
@@ -34,7 +36,7 @@ class LoadFolder:
 
     def __call__(self, listed: pa.Table) -> list[Record]:
         root = self.folder.resolve()
-        return [_with_text(root, row) for row in listed.to_pylist()]
+        return list(each(root, listed.to_pylist(), partial(_with_text, root)))
 
 
 def _with_text(root: Place, row: Record) -> Record:

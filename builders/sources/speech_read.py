@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 import pyarrow as pa
 
+from builders.places.several import each
 from builders.speech.audio import MAX_BYTES, SLACK, UnreadableAudio, decode, encode_flac, header
 from builders.step import Failed, Record, Rejected, Result, Services
 
@@ -34,7 +35,7 @@ class ReadUtterance:
         self._root = self.folder.resolve()
 
     def __call__(self, records: list[Record]) -> list[Result]:
-        return [self._read(record) for record in records]
+        return list(each(self._root, records, self._read))
 
     def _read(self, record: Record) -> Result:
         if record["_problem"]:
