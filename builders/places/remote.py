@@ -120,8 +120,11 @@ class RemotePath:
         except PermissionError:  # who may read its files need not be allowed to ask for it
             found = None
         if found == pa_fs.FileType.NotFound:
-            raise UserError(f"{self}: there is no such bucket; make it, or mend the address")
+            raise self._no_bucket()
         _seen.add((self.address, self.bucket))
+
+    def _no_bucket(self) -> UserError:
+        return UserError(f"{self}: there is no such bucket; make it, or mend the address")
 
     def iterdir(self) -> Iterator[RemotePath]:
         """What lies in the folder. One request tells of 1,000."""
@@ -176,7 +179,10 @@ class RemotePath:
             stream.write(buffer)
             stream.close()
 
-        persist(str(self), send)
+        try:
+            persist(str(self), send)
+        except FileNotFoundError:  # what Google says of a bucket
+            raise self._no_bucket() from None
 
     @contextmanager
     def written(self) -> Iterator[IO[bytes]]:

@@ -18,9 +18,16 @@ _IN_MEMORY = 1000
 
 @dataclass(frozen=True)
 class RemoteFiles:
-    """See builders.shards.store.Files. Where the store refuses, the whole command cannot go on: UserError."""
+    """See builders.shards.store.Files. Where the store refuses, the whole command cannot go on: UserError.
+
+    On Azure, pyarrow makes an empty file before it uploads: there, a file without bytes is one that is not there yet.
+    """
 
     root: RemotePath
+
+    @property
+    def begins_empty(self) -> bool:
+        return self.root.address.scheme == "az"
 
     @contextmanager
     def put(self, path: str) -> Iterator[IO[bytes]]:
@@ -35,7 +42,10 @@ class RemoteFiles:
 
     def read(self, path: str) -> bytes:
         with _told():
-            return (self.root / path).read_bytes()
+            data = (self.root / path).read_bytes()
+        if self.begins_empty and not data:
+            raise FileNotFoundError(2, "No such file yet", f"{self.root / path}")
+        return data
 
     def read_each(self, paths: Sequence[str]) -> Iterator[bytes]:
         for start in range(0, len(paths), _IN_MEMORY):
@@ -47,16 +57,13 @@ class RemoteFiles:
 
     def exists(self, path: str) -> bool:
         with _told():
-            return (self.root / path).exists()
+            there = (self.root / path).exists()
+            return there and not (self.begins_empty and (self.root / path).stat().st_size == 0)
 
     def times(self, folder: str) -> dict[str, float]:
         with _told():
             found = (self.root / folder).below(recursive=False)
             return {f"{folder}/{path.name}": stat.st_mtime for path, stat in found}
-
-    def _here(self) -> list[str]:
-        with _told():
-            return [path.name for path, _ in self.root.below(recursive=False)]
 
     def list_below(self, folder: str) -> list[str]:
         with _told():
@@ -79,7 +86,9 @@ class RemoteFiles:
         """What a killed writer had begun to upload is nowhere to be seen, and its spool had no name."""
 
     def list(self, folder: str) -> list[str]:
-        return sorted(self.times(folder)) if folder != "." else sorted(f"./{name}" for name in self._here())
+        with _told():
+            found = list((self.root / folder).below(recursive=False))
+        return sorted(f"{folder}/{path.name}" for path, stat in found if stat.st_size or not self.begins_empty)
 
 
 @contextmanager

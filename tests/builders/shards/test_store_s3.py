@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builders.places import persist
+from builders.shards.remote_files import RemoteFiles
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
 from tests.s3 import FAULTS, S3, sometimes
@@ -184,6 +185,17 @@ def test_what_keys_may_hold_does_not_matter(store: Store) -> None:
         store.put_bytes(name, name.encode())
         assert store.read_bytes(name) == name.encode()
     assert len(store.list_below("")) == 3
+
+
+def test_where_uploads_begin_with_an_empty_file_that_is_none_yet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RemoteFiles, "begins_empty", True)
+    store.put_bytes("units/000000.json", b"")
+    store.put_bytes("units/000001.json", b"{}")
+    assert store.list("units") == ["units/000001.json"]
+    assert not store.exists("units/000000.json") and store.exists("units/000001.json")
+    with pytest.raises(FileNotFoundError):
+        store.read_bytes("units/000000.json")
+    assert len(store.times("units")) == 2, "a lease that is being refreshed is one"
 
 
 # ---- what the user has to mend ---------------------------------------------------------------------------------------
