@@ -48,9 +48,10 @@ def local_path(uri: str, field: str) -> Path:
         if spec is None or not spec.submodule_search_locations:
             raise UserError(f"{field}: the package {parts.netloc!r} is not installed; pip install it, or give a folder")
         return Path(next(iter(spec.submodule_search_locations)), *parts.path.strip("/").split("/"))
+    shown = f"{parts.scheme}://…" if {"@", "?"} & set(uri) else uri  # what may hold a password is not told again
     if is_remote(uri):
-        raise UserError(f"{field}: {parts.scheme}://{parts.hostname}: is read from the local disk alone; copy it there")
-    raise UserError(f"{field}: {parts.scheme}://…: only local paths, file://, package:// and {_KNOWN} are known")
+        raise UserError(f"{field}: {shown}: must be on the local disk; copy it there")
+    raise UserError(f"{field}: {shown}: only local paths, file://, package:// and {_KNOWN} are known")
 
 
 _KNOWN = ", ".join(f"{scheme}://" for scheme in SCHEMES)

@@ -146,30 +146,32 @@ def query(
 def show(
     dataset: Dataset,
     count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 5,
-    sheet: Annotated[Path | None, typer.Option(help="Draw them on a contact sheet (PNG).")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Draw them on a contact sheet (PNG).")] = None,
 ) -> None:
     """Print a dataset's funnel and some samples, and draw them on a contact sheet."""
     from builders.cards.sheet import ON_SHEET, describe, draw_sheet, pick
     from builders.shards.dataset import read_manifest
     from builders.shards.store import Store
+    from builders.uri import local_path
     from pipelines.plan import render_funnel
 
-    if sheet and sheet.suffix.lower() != ".png":
+    drawing = local_path(sheet, "--sheet") if sheet else None
+    if drawing and drawing.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet}: a contact sheet is a PNG; give a name that ends in .png")
     store = Store(dataset)
     manifest = read_manifest(store)
     typer.echo(render_funnel(manifest))
     if manifest.get("artefacts"):
-        if sheet:
+        if drawing:
             raise UserError(f"--sheet {sheet}: {store} holds an artefact, and no samples to draw; leave it out")
         for file in manifest["artefacts"]:
             typer.echo(f"{file['path']}: {file['size']:,} bytes")
         return
-    samples = pick(store, max(count, ON_SHEET) if sheet else count)
+    samples = pick(store, max(count, ON_SHEET) if drawing else count)
     for place, sample in enumerate(samples[:count]):
         typer.echo(describe(sample, whole=not place))
-    if sheet:
-        draw_sheet(samples, sheet)
+    if drawing:
+        draw_sheet(samples, drawing)
         typer.echo(f"contact sheet: {sheet}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -27,7 +26,7 @@ class Shape(enum.StrEnum):
 def export(
     dataset: Annotated[str, typer.Argument(help="A dataset's folder.", show_default=False)],
     target: Annotated[
-        Path, typer.Argument(help="Where to: an empty folder, or for speechgpt a new file.", show_default=False)
+        str, typer.Argument(help="Where to: an empty folder, or for speechgpt a new file.", show_default=False)
     ],
     to: Annotated[
         Shape,
@@ -47,23 +46,22 @@ def export(
     from builders.export import coco, conversations, grit, kosmos2, qwen_vl, referring, speechgpt
     from builders.shards.dataset import read_manifest
     from builders.shards.store import Store
+    from builders.uri import local_path
 
     if prefix is not None and to is not Shape.speechgpt:
         raise UserError(f"--prefix: --to {to.value} writes none; leave it out, or give --to speechgpt")
     if tokens is not None and to is not Shape.kosmos2:
         raise UserError(f"--tokens: --to {to.value} writes none; leave it out, or give --to kosmos2")
-    store = Store(dataset)
+    store, place = Store(dataset), local_path(target, "target")
     regions = to is Shape.llava and read_manifest(store)["kind"] == "grit"
     writers: Mapping[Shape, Callable[[], int]] = {
-        Shape.llava: lambda: (
-            referring.export(store, target) if regions else conversations.export(store, "llava", target)
-        ),
-        Shape.chat: lambda: conversations.export(store, "chat", target),
-        Shape.grit: lambda: grit.export(store, target),
-        Shape.kosmos2: lambda: kosmos2.export(store, target, tokens or "released"),
-        Shape.qwen_vl: lambda: qwen_vl.export(store, target),
-        Shape.coco: lambda: coco.export(store, target),
-        Shape.speechgpt: lambda: speechgpt.export(store, target, speechgpt.PREFIX if prefix is None else prefix),
+        Shape.llava: lambda: referring.export(store, place) if regions else conversations.export(store, "llava", place),
+        Shape.chat: lambda: conversations.export(store, "chat", place),
+        Shape.grit: lambda: grit.export(store, place),
+        Shape.kosmos2: lambda: kosmos2.export(store, place, tokens or "released"),
+        Shape.qwen_vl: lambda: qwen_vl.export(store, place),
+        Shape.coco: lambda: coco.export(store, place),
+        Shape.speechgpt: lambda: speechgpt.export(store, place, speechgpt.PREFIX if prefix is None else prefix),
     }
     count = writers[to]()
-    typer.echo(f"{target / conversations.FILES.get(to.value, '')}: {count:,} samples")
+    typer.echo(f"{place / conversations.FILES.get(to.value, '')}: {count:,} samples")

@@ -28,7 +28,7 @@ def _units() -> None:
 @app.command("import")
 def import_units(
     file: Annotated[Path, typer.Argument(help="A k-means file of fairseq's (.bin, .km).", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The vocabulary's folder, empty or new: a recipe's units.vocabulary.")],
+    out: Annotated[str, typer.Option(help="The vocabulary's folder, empty or new: a recipe's units.vocabulary.")],
     features: Annotated[FeatureKind, typer.Option(help="What it was fitted on: the file does not tell.")],
     model: Annotated[str | None, typer.Option(help="hubert: the model, a folder or a hub id.")] = None,
     layer: Annotated[int | None, typer.Option(help="hubert: after which layer, as 11 of mHuBERT.", min=1)] = None,
@@ -42,8 +42,9 @@ def import_units(
     from builders.speech.features import MFCC_DIMENSIONS, mfcc_spec
     from builders.speech.hubert import find_hubert
     from builders.speech.vocabulary import save_vocabulary
+    from builders.uri import local_path
 
-    store = Store(out)
+    store = Store(local_path(out, "--out"))
     if not store.is_empty():
         raise UserError(f"--out {out}: is not an empty folder; give another")
     if features == FeatureKind.mfcc:

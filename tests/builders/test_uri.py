@@ -33,14 +33,24 @@ def test_a_package_that_is_not_installed_is_named_with_the_mend(uri: str) -> Non
         local_path(uri, "source.images")
 
 
-@pytest.mark.parametrize("uri", ["ftp://example.org/x", "http://me:secret@example.org/x", "file://elsewhere/x"])
+@pytest.mark.parametrize("uri", ["ftp://example.org/x", "http://example.org/x", "file://elsewhere/x"])
 def test_what_cannot_be_read_is_told_with_its_field(uri: str) -> None:
-    with pytest.raises(UserError, match=r"^source\.images: \w+://…: only local paths, file://, package:// and s3://"):
+    with pytest.raises(
+        UserError, match=r"^source\.images: \w+://\w.*/x: only local paths, file://, package:// and s3://"
+    ):
         place_of(uri, "source.images")
 
 
+def test_an_unknown_address_that_may_hold_a_password_is_not_told_again() -> None:
+    with pytest.raises(UserError, match=r"^source\.images: http://…: ") as refused:
+        place_of("http://me:secret@example.org/x", "source.images")
+    assert "secret" not in str(refused.value)
+
+
 def test_what_is_read_from_the_disk_alone_says_so_of_an_object_store() -> None:
-    with pytest.raises(UserError, match=r"^units\.vocabulary: s3://bucket: is read from the local disk alone; copy it"):
+    with pytest.raises(
+        UserError, match=r"^units\.vocabulary: s3://bucket/units: must be on the local disk; copy it there"
+    ):
         local_path("s3://bucket/units", "units.vocabulary")
 
 

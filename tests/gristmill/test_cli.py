@@ -203,7 +203,7 @@ def test_given_a_folder_that_is_no_dataset_then_one_line_says_so(
     assert_one_line(cli(*command, tmp_path / "notes.txt", *more), 2, "no gristmill dataset")
 
 
-@pytest.mark.parametrize("out", ["/proc/nowhere/out", "FILE", "FILE/out", "s3://bucket/out", "package://skimage/out"])
+@pytest.mark.parametrize("out", ["/proc/nowhere/out", "FILE", "FILE/out", "ftp://bucket/out", "package://skimage/out"])
 def test_given_an_output_that_cannot_be_written_then_one_line_says_so(
     cli: Cli, recipe: Path, tmp_path: Path, out: str
 ) -> None:
