@@ -19,6 +19,7 @@ import pyarrow.fs as pa_fs
 
 from builders.places.address import Address
 from builders.places.filesystem import filesystem
+from builders.places.patient import Patient
 from builders.places.persist import persist
 from schemas.errors import UserError
 
@@ -196,7 +197,15 @@ class RemotePath:
     def dataset(self, paths: Sequence[str]) -> ds.Dataset:
         """The Parquet files at `paths`, below it, as one table that is read when it is looked at."""
         files = [(self / path).path for path in paths]
-        return persist(str(self), lambda: ds.dataset(files, filesystem=self.filesystem, format="parquet"))
+        return ds.dataset(files, filesystem=pa_fs.PyFileSystem(Patient(self)), format="parquet")
+
+    def at(self, path: str) -> RemotePath:
+        """Another path of the same store, its bucket first."""
+        return RemotePath(path, self.address)
+
+    def ranges(self) -> io.RawIOBase:
+        """To read and seek, each read a request of its own."""
+        return _Ranges(self)
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:

@@ -22,7 +22,7 @@ def dataset(s3: S3, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(persist, "_FIRST_WAIT", 0.01)
     where = f"s3://{s3.bucket()}/sets/chain"
     built(where, [exchange(f"q{i}", FORMS[0], sounds=(tone(0.3), sweep(1.0))) for i in range(3)])  # type: ignore[arg-type]
-    s3.proxy.fault = sometimes(0.1, seed=5, kinds=("500", "503", "reset", "truncate"))
+    s3.proxy.fault = sometimes(0.25, seed=5, kinds=("500", "503", "reset", "truncate"))
     return where
 
 
