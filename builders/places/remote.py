@@ -20,7 +20,7 @@ import pyarrow.fs as pa_fs
 from builders.places.address import Address
 from builders.places.filesystem import filesystem
 from builders.places.patient import Patient
-from builders.places.persist import persist
+from builders.places.persist import persist, refused
 from schemas.errors import UserError
 
 AHEAD = 8 << 20
@@ -41,7 +41,8 @@ class Stat:
 class RemotePath:
     """`path` begins with the bucket. Folders are what the names of files make them: there is none without a file.
 
-    Methods raise what those of pathlib.Path do, and besides UserError and BuildError as builders.places.persist tells.
+    Methods raise what those of pathlib.Path do, and besides UserError and BuildError as builders.places.persist tells;
+    UserError too where the store does not let us ask what lies there.
     """
 
     path: str
@@ -105,12 +106,19 @@ class RemotePath:
         return _stat(info)
 
     def _info(self) -> pa_fs.FileInfo:
-        info = persist(str(self), lambda: self.filesystem.get_file_info(self.path))
+        info = self._told_of(self.path)
         if info.type == pa_fs.FileType.NotFound:
             self._check_bucket()
         else:
             _seen.add((self.address, self.bucket))
         return info
+
+    def _told_of(self, what: str | pa_fs.FileSelector) -> Any:
+        """What the store tells of a path, or of all in a folder. Who may not even ask has nothing to go on with."""
+        try:
+            return persist(str(self), lambda: self.filesystem.get_file_info(what))
+        except PermissionError as error:
+            raise refused(error) from None
 
     def _check_bucket(self) -> None:
         """Raises UserError where the bucket itself is missing."""
@@ -146,7 +154,7 @@ class RemotePath:
 
     def _select(self, recursive: bool, missing: bool) -> list[pa_fs.FileInfo]:
         selector = pa_fs.FileSelector(self.path, allow_not_found=missing, recursive=recursive)
-        found: list[pa_fs.FileInfo] = persist(str(self), lambda: self.filesystem.get_file_info(selector))
+        found: list[pa_fs.FileInfo] = self._told_of(selector)
         if not found:
             self._check_bucket()
         return found

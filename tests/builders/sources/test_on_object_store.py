@@ -266,6 +266,15 @@ def test_what_is_not_there_is_one_line(s3: S3, path: str) -> None:
         open_pairs(PairsSource(path=f"s3://{s3.bucket()}{path}"), 9)
 
 
+def test_who_may_not_look_is_told_so_in_one_line(s3: S3) -> None:
+    where = f"s3://{s3.bucket()}"
+    s3.proxy.fault = lambda method, path: "403"
+    with pytest.raises(UserError, match=r"^s3://.*: access is denied: "):
+        open_pairs(PairsSource(path=f"{where}/x"), 9)
+    with pytest.raises(UserError, match=r"^s3://.*: access is denied: "):
+        open_coco(CocoSource(images=where, captions=f"{where}/c", instances=f"{where}/i"), 9)
+
+
 def test_a_folder_of_many_files_is_listed_once(tmp_path: Path, s3: S3) -> None:
     lines = [json.dumps({"caption": f"photo {n}", "image": f"{n}.jpg"}) for n in range(40)]
     (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
