@@ -107,11 +107,6 @@ class Build:
         self.descendants()
         assert self._process.poll() is None, f"the build ended before unit {units}:\n{self.said()}"
 
-    @property
-    def pid(self) -> int:
-        """The driver's."""
-        return self._process.pid
-
     def find(self, word: str) -> list[int]:
         """The processes of this build whose title holds `word`."""
         return sorted(pid for pid in self.descendants() if word in title(pid))
