@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from builders.places.address import SCHEMES, is_remote, parse
+from builders.places.address import is_remote, parse
 from schemas.errors import UserError
+from schemas.storage import SCHEMES
 
 if TYPE_CHECKING:
     from builders.places.remote import RemotePath

@@ -11,7 +11,8 @@ from schemas.fields import SECRET, Fields, running
 
 SETTINGS = ("endpoint", "region", "anonymous")
 """What may stand behind the "?" of an address on an object store."""
-_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+"""The store that each scheme of an address means."""
 
 
 class Storage(Fields):
@@ -30,7 +31,7 @@ class Storage(Fields):
 
     def on(self, uri: str) -> str:
         """A location with these settings; what is on no object store, or has settings of its own, as it is."""
-        if uri.partition("://")[0].lower() not in _STORES or "://" not in uri or "?" in uri:
+        if uri.partition("://")[0].lower() not in SCHEMES or "://" not in uri or "?" in uri:
             return uri
         told = {"endpoint": self.endpoint, "region": self.region, "anonymous": "true" if self.anonymous else None}
         query = "&".join(f"{name}={value}" for name, value in told.items() if value)

@@ -11,10 +11,8 @@ import re
 from dataclasses import dataclass
 
 from schemas.errors import UserError
-from schemas.storage import SETTINGS, is_endpoint
+from schemas.storage import SCHEMES, SETTINGS, is_endpoint
 
-SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
-"""The store that each scheme of an address means."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ACCOUNT = re.compile(r"([a-z0-9]{3,24})\.(?:dfs|blob)\.[A-Za-z0-9.-]+")
 

@@ -81,9 +81,6 @@ class RemotePath:
         """Itself: there are no links."""
         return self
 
-    def is_relative_to(self, other: RemotePath) -> bool:
-        return self.address == other.address and f"{self.path}/".startswith(f"{other.path}/")
-
     def relative_to(self, other: RemotePath) -> PurePosixPath:
         return PurePosixPath(self.path).relative_to(other.path)
 
@@ -95,9 +92,6 @@ class RemotePath:
 
     def is_dir(self) -> bool:
         return bool((self.told or self._info().type) == pa_fs.FileType.Directory)
-
-    def is_symlink(self) -> bool:
-        return False
 
     def stat(self) -> Stat:
         info = self._info()
