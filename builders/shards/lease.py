@@ -97,13 +97,14 @@ class Lease:
     def beat(self) -> None:
         """Refresh until the end. A store that fails for a while is asked again: `check` knows how long that may be."""
         while not self._end.wait(BEAT):
-            with self._lock, suppress(BuildError, UserError):
-                if self._lost:
+            with self._lock, suppress(BuildError, UserError, OSError):
+                if self._lost or self._end.is_set():
                     return
                 self._refresh()
 
     def release(self) -> None:
         self._end.set()
+        self._lock.acquire(timeout=BEAT)  # a refresh that is on its way would put the file again
         with suppress(BuildError, UserError, OSError):  # it expires all the same
             self.store.delete(self.name)
             self.store.delete_empty(LEASES)

@@ -65,6 +65,7 @@ def test_a_lease_is_held_within_the_block_and_given_back_however_it_ends(store: 
         assert store.list(LEASES) == []
 
 
+@pytest.mark.slow
 def test_a_second_builder_is_refused_with_who_builds_and_leaves_nothing(
     store: Store, held_elsewhere: None, quick: None
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_second_builder_is_refused_with_who_builds_and_leaves_nothing(
     assert store.list(LEASES) == [f"{LEASES}/theirs.json"]
 
 
+@pytest.mark.slow
 def test_the_lease_of_a_dead_builder_is_taken_over(store: Store, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_steps, "LASTS", 2.0)
     monkeypatch.setattr(lease_steps, "SPARE", 0.5)
@@ -97,6 +99,7 @@ def no_wait(seconds: float) -> None:
     raise AssertionError("it waited")
 
 
+@pytest.mark.slow
 def test_a_process_of_this_machine_that_was_killed_holds_nothing_any_more(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +152,27 @@ def test_a_lease_is_refreshed_by_itself(store: Store, quick: None) -> None:
         raise AssertionError("it was not refreshed")
 
 
+def test_a_refresh_that_is_on_its_way_when_the_lease_is_given_back_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_its_way = threading.Event()
+
+    class Slow(Store):
+        def put_bytes(self, path: str, data: bytes) -> None:
+            if threading.current_thread().name == "lease":
+                on_its_way.set()
+                time.sleep(0.2)
+            super().put_bytes(path, data)
+
+    store = Slow(tmp_path / "out")
+    monkeypatch.setattr(lease_module, "BEAT", 0.05)
+    with leased(store):
+        assert on_its_way.wait(30)
+        monkeypatch.setattr(lease_module, "BEAT", 5.0)
+    assert store.list(LEASES) == []
+
+
+@pytest.mark.slow
 def test_what_is_no_lease_holds_until_it_expires(store: Store, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_steps, "LASTS", 2.0)
     monkeypatch.setattr(lease_steps, "SPARE", 0.5)

@@ -82,7 +82,7 @@ TURNS = st.lists(
 """Who does its next part, and how many seconds pass before that."""
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(TURNS)
 def test_whatever_the_interleaving_two_never_trust_at_once(turns: list[tuple[int, float]]) -> None:
     world = World()

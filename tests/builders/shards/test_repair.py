@@ -50,6 +50,7 @@ def test_what_is_whole_is_left_alone(store: Store) -> None:
     assert store.list_below("") == before
 
 
+@pytest.mark.slow
 def test_a_lease_that_has_expired_is_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_steps, "LASTS", 2.0)
     monkeypatch.setattr(lease_steps, "SPARE", 0.5)
@@ -59,6 +60,7 @@ def test_a_lease_that_has_expired_is_removed(store: Store, monkeypatch: pytest.M
     assert store.list("leases") == []
 
 
+@pytest.mark.slow
 def test_nothing_is_removed_while_somebody_builds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_steps, "LOOK", 1.1)
     store.put_bytes("data/000999.tar", b"being written")
