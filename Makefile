@@ -7,7 +7,7 @@ READY := .venv/ready
 TRUTH := select truth_kind, count(*) filter (outcome is null) as kept, count(*) filter (outcome = 'rejected') as rejected \
 	from (from samples union all by name from rejects) group by all order by all
 
-.PHONY: demo test test-all unit lint bench clean
+.PHONY: demo cluster-demo test test-all unit lint bench clean
 .DELETE_ON_ERROR:
 
 # torch first and alone: whatever needs it afterwards keeps the build that is there.
@@ -29,6 +29,10 @@ demo: $(READY)
 	$(BIN)/gristmill build recipes/demo/speech_units.yaml --out out/demo/units
 	$(BIN)/gristmill build recipes/demo/speech_chain.yaml --out out/demo/chain
 	$(BIN)/gristmill show out/demo/chain --count 1 --sheet out/demo/chain.png
+
+# A head and two workers on this machine, a job submitted to them, and its dataset compared with a local build's.
+cluster-demo: $(READY)
+	$(BIN)/python -m deploy.cluster_demo
 
 lint: $(READY)
 	$(BIN)/ruff check .

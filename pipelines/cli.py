@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_export, cli_models, cli_units
+from pipelines import cli_export, cli_models, cli_submit, cli_units
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
 from schemas.recipe import Recipe
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Mill raw pairs into training sets.",
 )
 app.command()(cli_export.export)
+app.command()(cli_submit.submit)
 app.add_typer(cli_units.app, name="units")
 app.add_typer(cli_models.app, name="models")
 
@@ -48,18 +49,30 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
 
 @app.command()
 def plan(
-    recipe: RecipePath, sets: Sets = None, limit: Limit = None, out: Annotated[str | None, typer.Option()] = None
+    recipe: RecipePath,
+    sets: Sets = None,
+    limit: Limit = None,
+    out: Annotated[str | None, typer.Option()] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Plan for a cluster, not for this machine.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="The cluster: its job server, or a cluster file; else ray_cluster.yaml.")
+    ] = None,
 ) -> None:
     """Check a recipe, and tell what a build needs and would do: inputs, stages with columns and hardware, units.
 
     What is missing is listed, and no error.
     """
+    from pipelines.cluster import planned_for
+    from pipelines.hardware import unplaceable
     from pipelines.kinds import make_dag
     from pipelines.plan import render_plan
 
     checked = load_recipe(recipe, _recipe_sets(sets, limit))
+    on = planned_for(address) if cluster or address else None
     dag = make_dag(checked, planned=True)
-    typer.echo(render_plan(checked, dag, _located(checked, out) if out else None))
+    typer.echo(render_plan(checked, dag, _located(checked, out) if out else None, on))
+    if on and (problem := unplaceable(dag.all_stages, on[0])):
+        raise UserError(problem)
 
 
 @app.command()

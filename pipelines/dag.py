@@ -145,6 +145,11 @@ class Dag:
         return [step for stage in self.stages for step in stage.steps]
 
     @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """Those of what is drawn for an artefact, too."""
+        return (*self.stages, *(self.fit.stages if self.fit else ()))
+
+    @property
     def before_asking(self) -> tuple[Stage, ...]:
         """The stages whose records the asking step is handed."""
         return tuple(takewhile(lambda stage: not self.asks or stage.steps[0] is not self.asks.step, self.stages))

@@ -16,14 +16,37 @@ from pipelines.dag import Stage
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """Machines of one kind: so many at most, each with these logical CPUs and GPUs."""
+
+    name: str
+    cpus: float
+    gpus: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.name} ({_counted(self.cpus, 'CPU')}, {_counted(self.gpus, 'GPU')})"
+
+
+@dataclass(frozen=True)
 class Cluster:
-    """What the stages may share: logical CPUs and GPUs in all."""
+    """What the stages may share: logical CPUs and GPUs in all, and how nodes divide them.
+
+    Without `nodes`, it is one machine, to which a stage that wants more is fitted; on a cluster that one is refused.
+    """
 
     cpus: int
     gpus: int
+    nodes: tuple[Nodes, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.cpus} CPU{'s' * (self.cpus != 1)}, {self.gpus} GPU{'s' * (self.gpus != 1)}"
+        return f"{_counted(self.cpus, 'CPU')}, {_counted(self.gpus, 'GPU')}"
+
+
+def cluster_of(nodes: Sequence[Nodes]) -> Cluster:
+    """The cluster that such nodes make."""
+    cpus, gpus = sum(kind.cpus * kind.count for kind in nodes), sum(kind.gpus * kind.count for kind in nodes)
+    return Cluster(max(1, int(cpus)), gpus, tuple(nodes))
 
 
 @dataclass(frozen=True)
@@ -40,10 +63,14 @@ class Placement:
     def __str__(self) -> str:
         if self.workers is None:
             most = f"{self.at_once} tasks at most, each" if self.at_once else "tasks"
-            what = f"{most} of {self.cpus:g} CPU{'s' * (self.cpus != 1)}"
+            what = f"{most} of {_counted(self.cpus, 'CPU')}"
         else:
             what = f"{self.workers} worker{'s' * (self.workers != 1)} of {self.gpus:g} GPU"
         return f"{what}{self.note}"
+
+
+def _counted(number: float, name: str) -> str:
+    return f"{number:g} {name}{'s' * (number != 1)}"
 
 
 def this_machine() -> Cluster:
@@ -80,3 +107,25 @@ def place(stages: Sequence[Stage], cluster: Cluster) -> list[Placement]:
                 gpus = min(int(stage.gpus), own)
                 placements.append(Placement(0, gpus, own // gpus))
     return placements
+
+
+def fitting(stage: Stage, cluster: Cluster) -> list[Nodes]:
+    """The nodes of a cluster that a worker or task of the stage finds room on."""
+    gpus = stage.gpus if cluster.gpus else 0
+    cpus = 0 if gpus else stage.cpus
+    return [kind for kind in cluster.nodes if kind.count and kind.gpus >= gpus and kind.cpus >= cpus]
+
+
+def unplaceable(stages: Sequence[Stage], cluster: Cluster) -> str | None:
+    """Why a stage would wait for ever, as no node that the cluster has or may get is large enough; None where none
+    would."""
+    for stage in stages:
+        if cluster.nodes and not fitting(stage, cluster):
+            gpus = bool(stage.gpus and cluster.gpus)
+            wants = _counted(stage.gpus, "GPU") if gpus else _counted(stage.cpus, "CPU")
+            largest = max(kind.gpus if gpus else kind.cpus for kind in cluster.nodes)
+            return (
+                f"stage {stage.name} wants {wants} on one node, but the largest has {largest:g} "
+                f"({'; '.join(map(str, cluster.nodes))}); add larger nodes"
+            )
+    return None

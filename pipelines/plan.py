@@ -15,25 +15,26 @@ from builders.shards.dataset import read_claim
 from builders.shards.store import Store
 from pipelines.dag import Dag, Stage
 from pipelines.estimate import render_estimate
-from pipelines.hardware import Cluster, lacking, place, this_machine
+from pipelines.hardware import Cluster, fitting, lacking, place, this_machine
 from pipelines.state import look, make_claim, refusal
 from schemas.manifest import Funnel
 from schemas.recipe import Recipe
 
 
-def render_plan(recipe: Recipe, dag: Dag, out: str | None) -> str:
+def render_plan(recipe: Recipe, dag: Dag, out: str | None, on: tuple[Cluster, str] | None = None) -> str:
     """The plan as text: inputs, what others publish and a build needs, the DAG as a tree with hardware and columns, and
-    what a run would do."""
+    what a run would do.
+
+    `on`: the cluster that it would run on, and what to call it; without, this machine.
+    """
+    cluster, name = on or (this_machine(), "this machine")
     lines = [f"{dag.name}: kind {recipe.kind}", "", "inputs", *render_facts(dag)]
-    for name, told in (("chosen", dag.chosen), ("expected", dag.expected)):
-        lines += ["", name, *_lines(told)] if told else []
+    for told_as, told in (("chosen", dag.chosen), ("expected", dag.expected)):
+        lines += ["", told_as, *_lines(told)] if told else []
     lines += ["", "needs", *_needs(dag.needs)] if dag.needs else []
-    lines += ["", _text(_tree(dag))]
-    for needs in lacking(dag.stages, this_machine()):
-        lines += [
-            f"note: {needs} needs a GPU, and this machine has none: a build is refused here, not on a cluster",
-            "",
-        ]
+    lines += ["", _text(_tree(dag, cluster, name))]
+    for needs in lacking(dag.stages, cluster):
+        lines += [f"note: {needs} needs a GPU, and {name} has none: a build is refused there", ""]
     if dag.asks:
         lines += [*render_estimate(dag, dag.asks, out), ""]
     lines.append(_work(recipe, dag, out))
@@ -63,9 +64,10 @@ def _needs(needs: Sequence[Need]) -> list[str]:
     return lines
 
 
-def _tree(dag: Dag) -> Tree:
-    cluster = this_machine()
-    root = Tree(f"{dag.name} on {cluster} (this machine)")
+def _tree(dag: Dag, cluster: Cluster, name: str) -> Tree:
+    root = Tree(f"{dag.name} on {cluster} ({name})")
+    for kind in cluster.nodes:
+        root.add(f"nodes {kind}")
     root.add("source").add(_columns("adds", dag.source.columns))
     _add_stages(root, dag.stages, cluster)
     if dag.fit:
@@ -84,11 +86,18 @@ def _tree(dag: Dag) -> Tree:
 
 def _add_stages(root: Tree, stages: Sequence[Stage], cluster: Cluster) -> None:
     for stage, placement in zip(stages, place(stages, cluster), strict=True):
-        branch = root.add(f"stage {stage.name}: {placement}, batches of {stage.batch}")
+        branch = root.add(f"stage {stage.name}: {placement}, batches of {stage.batch}{_where(stage, cluster)}")
         for step in stage.steps:
             leaf = branch.add(step.name)
             leaf.add(f"reads {', '.join(step.reads) or 'nothing'}")
             leaf.add(_columns("adds", step.adds))
+
+
+def _where(stage: Stage, cluster: Cluster) -> str:
+    """Which nodes of a cluster a stage may run on."""
+    if not cluster.nodes:
+        return ""
+    return ", on " + (", ".join(kind.name for kind in fitting(stage, cluster)) or "NO NODE: it would wait for ever")
 
 
 def _columns(verb: str, columns: Mapping[str, pa.DataType]) -> str:

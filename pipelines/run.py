@@ -26,9 +26,10 @@ from builders.shards.lease import Lease, leased
 from builders.shards.store import Store
 from pipelines.asking import account, asked, check_keys, key_of, note_ledger
 from pipelines.batch_pass import ask_in_batches
+from pipelines.cluster import of_session
 from pipelines.dag import Dag
 from pipelines.fit import fit_artefact
-from pipelines.hardware import Cluster, lacking
+from pipelines.hardware import Cluster, lacking, unplaceable
 from pipelines.progress import Display
 from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
@@ -168,6 +169,8 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
         key_of(dag.asks.settings)
     check_keys(dag.keys)
     with ray_session() as cluster:
+        if problem := unplaceable(dag.all_stages, cluster):
+            raise UserError(problem)
         took = time.monotonic() - began
         if needing := lacking(dag.stages, cluster):
             raise UserError(
@@ -232,9 +235,8 @@ def ray_session() -> Iterator[Cluster]:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         _start(os.environ.get("RAY_ADDRESS"))
     configure()
-    resources = ray.cluster_resources()
     try:
-        yield Cluster(max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0)))
+        yield of_session()
     finally:
         if ours:
             ray.shutdown()

@@ -59,7 +59,9 @@ def run_wave(
                 zero_copy_batch=True,
                 num_cpus=placement.cpus,
                 num_gpus=placement.gpus,
-                compute=ActorPoolStrategy(size=placement.workers),
+                compute=ActorPoolStrategy(
+                    size=min(placement.workers, len(units))
+                ),  # an autoscaler starts what is asked for
             )
     try:
         data.write_datasink(sink)

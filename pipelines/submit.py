@@ -1,0 +1,253 @@
+"""A build as a job of a cluster: what travels, what the driver runs there, and how it ended.
+
+The job server of Ray takes it all: the driver runs on the cluster, and goes on when this machine is switched off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import yaml
+
+from schemas.errors import BuildError, UserError
+from schemas.load import load_recipe, parse_yaml
+from schemas.paths import local_paths
+from schemas.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout, which is what travels: the part of it that .rayignore leaves."""
+TRAVELS = ("recipes", "models")
+"""Its folders whose files a recipe may name."""
+PACKAGE_MAX = 100_000_000
+"""Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's own limit is 512 MiB."""
+_AGAIN_S = 1.0
+"""Before the log of a job that goes on is asked for again."""
+_SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
+
+
+class Jobs(Protocol):
+    """What is needed of Ray's JobSubmissionClient."""
+
+    def submit_job(self, *, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]) -> str: ...
+
+    def tail_job_logs(self, job_id: str) -> Any: ...
+
+    def get_job_info(self, job_id: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is submitted."""
+
+    entrypoint: str
+    runtime_env: dict[str, Any]
+    metadata: dict[str, str]
+
+
+def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), env: Path | None = None) -> Job:
+    """The job of `build RECIPE --out OUT`. `env`: a file with more of a runtime environment, its pip or uv, say.
+
+    Raises UserError where the recipe is wrong, or names what the cluster will not see.
+    """
+    place = _inside(recipe)
+    if place is None or place.parts[0] != "recipes":
+        raise UserError(f"{recipe}: does not travel to the cluster; copy it, with what it names, below {ROOT}/recipes")
+    checked = load_recipe(recipe, sets)
+    _check_out(out)
+    written = _written(recipe, sets)
+    for field, path in local_paths(checked):
+        _check_path(field, path, written.get(field))
+    command = ["python", "-m", "pipelines", "build", str(place), "--out", out]
+    command += [part for item in sets for part in ("--set", _sent(item, checked))]
+    runtime_env = {**_environment(env), "working_dir": str(ROOT)}
+    return Job(shlex.join([*command, *flags]), runtime_env, {"recipe": str(place), "out": out})
+
+
+def _inside(path: Path) -> Path | None:
+    """Where a path lies below the checkout; None where it does not."""
+    resolved = path.expanduser().resolve()
+    return resolved.relative_to(ROOT) if resolved.is_relative_to(ROOT) else None
+
+
+def _check_out(out: str) -> None:
+    if "://" not in out and not Path(out).is_absolute():
+        raise UserError(
+            f"--out {out}: is relative, and would lie in the job's own copy of the code, which goes with the job; "
+            "give s3://…, or the absolute path of a folder that every node sees"
+        )
+
+
+def _written(recipe: Path, sets: Sequence[str]) -> dict[str, str]:
+    """The fields as the user wrote them, dotted, before any was made absolute."""
+
+    def flat(value: Any, name: str) -> dict[str, str]:
+        if isinstance(value, dict):
+            return {
+                k: v for key, part in value.items() for k, v in flat(part, f"{name}.{key}" if name else key).items()
+            }
+        return {name: value} if isinstance(value, str) else {}
+
+    found = flat(parse_yaml(recipe.read_text("utf-8"), str(recipe)), "")
+    return found | {item.partition("=")[0].strip(): item.partition("=")[2].strip() for item in sets}
+
+
+def _check_path(field: str, path: Path, written: str | None) -> None:
+    """A path is of the cluster where it is absolute as written, and travels where it lies in TRAVELS."""
+    place = _inside(path)
+    if place is not None and place.parts and place.parts[0] in TRAVELS:
+        return
+    if place is not None or (written is not None and not Path(written).is_absolute()):
+        raise UserError(
+            f"{field}: {path} is a path of this machine, which the cluster does not see; give s3://…, "
+            "or the absolute path of a folder that every node sees"
+        )
+
+
+def _sent(item: str, recipe: Recipe) -> str:
+    """A `--set` as the driver gets it, which stands in the copy of the checkout."""
+    field = item.partition("=")[0].strip()
+    path = dict(local_paths(recipe)).get(field)
+    place = _inside(path) if path else None
+    return item if place is None else f"{field}={place}"
+
+
+def _environment(file: Path | None) -> dict[str, Any]:
+    """A runtime environment from YAML. Raises UserError where it would carry a secret, or another folder."""
+    if file is None:
+        return {}
+    try:
+        told = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(
+            f"--env {file}: {' '.join(str(error).split())}; give a YAML file, as deploy/env_pip.yaml"
+        ) from None
+    if not isinstance(told, Mapping):
+        raise UserError(f"--env {file}: is no mapping of fields, as deploy/env_pip.yaml")
+    if "working_dir" in told:
+        raise UserError(f"--env {file}: working_dir is what this command sends; leave it out")
+    for name in told.get("env_vars") or {}:
+        if _SECRET.search(str(name)):
+            raise UserError(
+                f"--env {file}: env_vars.{name} would be told to whoever sees the job; set it in the environment of "
+                "the cluster's nodes, and name it in the recipe (llm.api_key_env)"
+            )
+    return dict(told)
+
+
+def measure() -> int:
+    """Bytes of the package that travels. Raises UserError where it is too large."""
+    from ray._private.runtime_env.packaging import create_package
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        package = Path(folder) / "package.zip"
+        create_package(str(ROOT), package, include_gitignore=True, excludes=[])
+        size = package.stat().st_size
+    if size > PACKAGE_MAX:
+        raise UserError(
+            f"{ROOT}: {size / 1e6:,.0f} MB would travel, more than {PACKAGE_MAX / 1e6:,.0f}; put data where the "
+            "cluster sees it, and name what else is large in .rayignore"
+        )
+    return size
+
+
+def connect(address: str | None) -> Jobs:
+    """The job server at `address`, or at RAY_API_SERVER_ADDRESS. Raises UserError where none answers, or refuses us."""
+    address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or ""
+    if not re.fullmatch(r"https?://[^/\s]+/?", address):
+        raise UserError(f"--address {address or '(not given)'}: give that of the job server, as http://127.0.0.1:8265")
+    import requests
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        with quiet(), _only(address):
+            client: Jobs = JobSubmissionClient(address)
+    except AuthenticationError:
+        raise UserError(
+            f"--address {address}: the cluster does not take our token; export RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN_PATH=FILE (or RAY_AUTH_TOKEN) with the token that the cluster was started with"
+        ) from None
+    except (ConnectionError, requests.RequestException, RuntimeError, ValueError):
+        raise UserError(
+            f"--address {address}: no cluster answers there; start one (ray up, make cluster-demo), "
+            "or forward its port (ray dashboard ray_cluster.yaml)"
+        ) from None
+    return client
+
+
+@contextlib.contextmanager
+def _only(address: str) -> Iterator[None]:
+    """Ray takes what the environment says for more than what it is told."""
+    names = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ[names[0]] = address
+    try:
+        yield
+    finally:
+        del os.environ[names[0]]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence for Ray's clients, which tell each file that they look at."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def submit(jobs: Jobs, job: Job) -> str:
+    """Sends the package, and starts the driver. Returns the job's id. Raises BuildError where the cluster refuses."""
+    try:
+        with quiet():
+            return jobs.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env, metadata=job.metadata)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise BuildError(f"the cluster did not take the job: {' '.join(str(error).split())[:500]}") from None
+
+
+def follow(jobs: Jobs, name: str, say: Callable[[str], None]) -> int:
+    """Tells the driver's log until the job has ended. Returns the exit code of the build.
+
+    A connection that breaks is made again: the job does not mind. Raises BuildError where the job was stopped, or could
+    not start.
+    """
+    told = 0
+    while True:
+        with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError), quiet():
+            told = asyncio.run(_tail(jobs, name, told, say))
+        info = jobs.get_job_info(name)
+        if info.status.is_terminal():
+            break
+        time.sleep(_AGAIN_S)
+    if info.status == "SUCCEEDED":
+        return 0
+    if info.status == "STOPPED":
+        raise BuildError(f"the job {name} was stopped; what is committed stays. Submit the same again to go on")
+    if info.driver_exit_code is None:
+        raise BuildError(f"the job {name} did not run: {' '.join(str(info.message).split())[:500]}")
+    return int(info.driver_exit_code)
+
+
+async def _tail(jobs: Jobs, name: str, told: int, say: Callable[[str], None]) -> int:
+    """Tells the log from character `told` on; the server begins anew with each connection."""
+    seen = 0
+    async for text in jobs.tail_job_logs(name):
+        seen += len(text)
+        if seen > told:
+            say(text[max(0, len(text) - (seen - told)) :])
+            told = seen
+    return told
