@@ -1,11 +1,17 @@
-"""Models by the path of a folder, or by their id on the Hugging Face hub."""
+"""Models by the path of a folder, or by their id on the Hugging Face hub.
+
+The hub's client keeps what it fetches in a cache that all processes of a node share (HF_HOME), under a lock for each
+file: of the workers of a node that want one at once, one fetches it. HF_HUB_OFFLINE=1 takes the cache alone.
+"""
 
 from __future__ import annotations
 
 import json
+import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from schemas.errors import UserError, first_line
@@ -29,10 +35,32 @@ def model_folder(model: str, field: str, files: Sequence[str]) -> Path:
         return folder
     if not is_id(model):
         raise UserError(f"{field}: {model!r} is neither a folder nor the id of a model on the hub (owner/name)")
+    return _fetched(model, field, files)
+
+
+def on_this_node(folder: Path, files: Sequence[Path], field: str) -> Path:
+    """A model's `folder` that another node found: here, or where the same revision of its `files` is fetched to.
+
+    Raises UserError, one line that begins with `field`, where it lies on that node alone.
+    """
+    names = [file.name for file in files]
+    names += ["*.index.json"] if any("-of-" in name for name in names) else []
+    if all(any(folder.glob(name)) for name in names):  # while another worker fetches them, some are not there
+        return folder
+    repository = folder.parent.parent.name  # models--owner--name/snapshots/REVISION
+    if folder.parent.name != "snapshots" or not repository.startswith("models--"):
+        raise UserError(
+            f"{field}: the node {platform.node()} has no {folder}, or not all of it; put it where every node sees it, "
+            "or name a model on the hub (owner/name)"
+        )
+    return _fetched("/".join(repository.split("--")[1:]), field, names, {"revision": folder.name})
+
+
+def _fetched(model: str, field: str, files: Sequence[str], pinned: Mapping[str, str] = MappingProxyType({})) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, allow_patterns=list(files)))
+        return Path(snapshot_download(model, allow_patterns=list(files), **pinned))
     except Exception as error:  # the hub's client raises whatever it likes
         raise UserError(
             f"{field}: {model} could not be fetched ({first_line(error)}); "

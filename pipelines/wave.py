@@ -60,7 +60,7 @@ def run_wave(
                 num_cpus=placement.cpus,
                 num_gpus=placement.gpus,
                 compute=ActorPoolStrategy(
-                    size=min(placement.workers, len(units))
+                    size=min(placement.workers, len(slices))
                 ),  # an autoscaler starts what is asked for
             )
     try:

@@ -18,6 +18,7 @@ from builders.grounding.expressions import Offsets
 from builders.grounding.zero_shot_files import DetectorFiles
 from builders.grounding.zero_shot_image import Pixels, Shape
 from builders.grounding.zero_shot_text import Passage, Questions, passages, questions, tasks
+from builders.hub import on_this_node
 from schemas.errors import UserError, first_line
 
 Over = Literal["mean", "max"]
@@ -196,13 +197,14 @@ def load_detector(files: DetectorFiles, device: str, precision: Precision = "fp3
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    folder = on_this_node(files.folder, files.decisive, f"{files.where}.model")
     try:
-        processor = AutoImageProcessor.from_pretrained(files.folder, **local)
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, **local)
+        processor = AutoImageProcessor.from_pretrained(folder, **local)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         if not tokenizer.is_fast:
             raise ValueError("its tokenizer tells no offsets; tokenizer.json is missing")
         model, told = AutoModelForZeroShotObjectDetection.from_pretrained(
-            files.folder, dtype=torch.float32, output_loading_info=True, **local
+            folder, dtype=torch.float32, output_loading_info=True, **local
         )
     except Exception as error:  # transformers, torch and safetensors raise whatever they run into
         raise UserError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from builders.digest import digest_of
-from builders.hub import model_folder, read_config
+from builders.hub import model_folder, on_this_node, read_config
 from builders.speech.audio import Sound
 from builders.speech.features import RATE, FeatureSpec, at_rate
 from schemas.errors import UserError, first_line
@@ -196,10 +196,11 @@ def _loaded(files: HubertFiles, where: str) -> tuple[Any, Any]:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    folder = on_this_node(files.folder, files.decisive, f"{where}model")
     try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(files.folder, local_files_only=True)
+        extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
         model, told = HubertModel.from_pretrained(
-            files.folder,
+            folder,
             local_files_only=True,
             dtype=torch.float32,
             attn_implementation="sdpa",

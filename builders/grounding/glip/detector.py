@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from builders.grounding.glip.files import GlipFiles
 from builders.grounding.glip.postprocess import Boxes, boxes_of
 from builders.grounding.glip.preprocess import Fitted, prepared
 from builders.grounding.glip.spans import CaptionTokenizer, Span, Text
+from builders.hub import on_this_node
 from schemas.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -54,6 +55,8 @@ class Glip:
     def __init__(self, files: GlipFiles, device: str, batch: int, precision: Precision = "fp32") -> None:
         if precision != "fp32" and device != "cuda":
             raise UserError(f"{files.where}.precision: {precision} needs a GPU, and this worker has none; set fp32")
+        words = on_this_node(files.vocabulary.parent, [files.vocabulary], f"{files.where}.tokenizer")
+        files = replace(files, vocabulary=words / files.vocabulary.name)
         self.files, self.batch, self.precision = files, batch, precision
         config = VARIANTS[files.variant]
         self._tokenizer = CaptionTokenizer(files, config.vocabulary)
