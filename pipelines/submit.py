@@ -227,7 +227,7 @@ def follow(jobs: Jobs, name: str, say: Callable[[str], None]) -> int:
     """
     told = 0
     while True:
-        with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError), quiet():
+        with quiet():
             told = asyncio.run(_tail(jobs, name, told, say))
         info = jobs.get_job_info(name)
         if info.status.is_terminal():
@@ -243,11 +243,12 @@ def follow(jobs: Jobs, name: str, say: Callable[[str], None]) -> int:
 
 
 async def _tail(jobs: Jobs, name: str, told: int, say: Callable[[str], None]) -> int:
-    """Tells the log from character `told` on; the server begins anew with each connection."""
+    """Tells the log from character `told` on, as the server begins anew with each connection. Returns how far it got."""
     seen = 0
-    async for text in jobs.tail_job_logs(name):
-        seen += len(text)
-        if seen > told:
-            say(text[max(0, len(text) - (seen - told)) :])
-            told = seen
+    with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError):
+        async for text in jobs.tail_job_logs(name):
+            seen += len(text)
+            if seen > told:
+                say(text[max(0, len(text) - (seen - told)) :])
+                told = seen
     return told

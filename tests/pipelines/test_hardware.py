@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.dag import Stage
-from pipelines.hardware import Cluster, Placement, lacking, place, this_machine
+from pipelines.hardware import (
+    Cluster,
+    Nodes,
+    Placement,
+    cluster_of,
+    fitting,
+    lacking,
+    place,
+    this_machine,
+    unplaceable,
+)
 
 
 def stages(*gpus: float, cpus: int = 1) -> list[Stage]:
@@ -145,3 +155,56 @@ def test_any_stages_on_any_cluster_are_placed_within_what_there_is(cluster: Clus
             workers += [placement.gpus] * placement.workers
     assert sum(workers) <= cluster.gpus + 1e-9
     assert fits(workers, cluster.gpus), "a worker that finds no GPU waits for ever"
+
+
+# -- nodes
+
+
+def nodes(*sizes: tuple[float, int, int]) -> Cluster:
+    return cluster_of([Nodes(f"n{i}", cpus, gpus, count) for i, (cpus, gpus, count) in enumerate(sizes)])
+
+
+def test_given_nodes_then_they_are_added_up() -> None:
+    assert nodes((16, 0, 3), (8, 2, 2), (0, 0, 1)) == Cluster(64, 4, nodes((16, 0, 3), (8, 2, 2), (0, 0, 1)).nodes)
+
+
+def test_given_a_stage_that_wants_more_gpus_than_any_node_has_then_it_is_named_though_their_sum_would_do() -> None:
+    said = unplaceable(stages(0, 2), nodes((16, 0, 4), (8, 1, 4)))
+
+    assert said == (
+        "stage s1 wants 2 GPUs on one node, but the largest has 1 "
+        "(4 x n0 (16 CPUs, 0 GPUs); 4 x n1 (8 CPUs, 1 GPU)); add larger nodes"
+    )
+
+
+def test_given_a_stage_that_wants_more_cpus_than_any_node_has_then_it_is_named() -> None:
+    said = unplaceable(stages(0, cpus=4), nodes((2, 0, 100)))
+
+    assert said is not None
+    assert said.startswith("stage s0 wants 4 CPUs on one node, but the largest has 2 ")
+
+
+def test_given_a_head_alone_that_runs_no_tasks_then_nothing_would_ever_run() -> None:
+    assert unplaceable(stages(0), nodes((0, 0, 1))) is not None
+    assert unplaceable(stages(0), nodes((0, 0, 1), (1, 0, 1))) is None
+
+
+def test_given_node_types_of_which_there_may_be_none_then_nothing_is_placed_on_them() -> None:
+    assert unplaceable(stages(0), nodes((0, 0, 1), (16, 0, 0))) is not None
+
+
+def test_given_a_gpu_stage_and_no_gpu_anywhere_then_it_runs_on_cpus() -> None:
+    assert unplaceable(stages(1), nodes((4, 0, 2))) is None
+
+
+def test_given_one_machine_then_nothing_is_refused_as_stages_are_fitted_to_it() -> None:
+    assert unplaceable(stages(8, cpus=64), Cluster(2, 1)) is None
+
+
+def test_a_stage_finds_room_on_the_nodes_that_are_large_enough() -> None:
+    cluster = nodes((16, 0, 4), (8, 1, 4), (0, 0, 1))
+
+    (cpu, gpu) = stages(0, 1)
+
+    assert [kind.name for kind in fitting(cpu, cluster)] == ["n0", "n1"]
+    assert [kind.name for kind in fitting(gpu, cluster)] == ["n1"]

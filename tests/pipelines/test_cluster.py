@@ -1,0 +1,106 @@
+"""Which nodes a build may count on: those of a file, and those of a Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipelines import cluster
+from pipelines.cluster import in_file, of_session, planned_for
+from pipelines.dag import Stage
+from pipelines.hardware import Nodes
+from pipelines.plan import render_plan
+from schemas.errors import UserError
+from schemas.load import load_recipe
+from tests.pipelines.coco import good_pairs
+from tests.pipelines.toys import Toy, dag
+
+TYPES = """
+max_workers: 5
+head_node_type: head
+available_node_types:
+  head: {resources: {CPU: 0}, max_workers: 3}
+  small: {resources: {CPU: 4}, max_workers: 2}
+  large: {resources: {CPU: 8, GPU: 2, memory: 1000}}
+"""
+
+
+def test_given_a_file_for_ray_up_then_each_type_counts_as_often_as_it_may_be_there_and_the_head_once(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(TYPES)
+
+    assert in_file(file) == [Nodes("head", 0, 0, 1), Nodes("small", 4, 0, 2), Nodes("large", 8, 2, 5)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", "available_node_types: {a: {}}", TYPES.replace("CPU: 4", "cpu: 4"), "available_node_types: 3"],
+)
+def test_given_a_file_without_sizes_then_one_line_names_it(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+
+    with pytest.raises(UserError, match=rf"^{file}: tells no node types with resources: CPU") as raised:
+        in_file(file)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_given_no_such_file_then_one_line_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"c.yaml: No such file or directory; give a cluster file, or --address"):
+        planned_for(str(tmp_path / "c.yaml"))
+
+
+def test_without_an_address_the_plan_is_for_the_file_that_comes_with_the_checkout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+
+    found, name = planned_for(None)
+
+    assert (found.gpus, name) == (8, "ray_cluster.yaml")
+
+
+def test_a_plan_for_a_cluster_names_its_nodes_and_where_each_stage_may_run(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(TYPES)
+    recipe = load_recipe(good_pairs(tmp_path, 1).save())
+    steps = [Toy(lambda record: {}, name=name, adds={f"of_{name}": pa.int64()}) for name in ("light", "model", "huge")]
+    stages = [Stage(step.name, (step,), gpus=gpus) for step, gpus in zip(steps, (0, 1, 4), strict=True)]
+
+    text = render_plan(recipe, dag(*stages), None, planned_for(str(file)))
+
+    assert "on 48 CPUs, 10 GPUs (c.yaml)" in text
+    assert "nodes 5 x large (8 CPUs, 2 GPUs)" in text
+    lines = [line.partition("stage ")[2] for line in text.splitlines() if "stage " in line]
+    assert lines[0].endswith(", on small, large")
+    assert lines[1].endswith(", on large")
+    assert lines[2].endswith(", on NO NODE: it would wait for ever")
+
+
+@pytest.mark.ray
+def test_given_a_ray_of_one_machine_then_stages_are_fitted_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    found = of_session()
+
+    assert (found.cpus, found.gpus, found.nodes) == (2, 0, ())
+
+
+@pytest.mark.ray
+def test_given_a_head_that_ray_up_started_then_the_nodes_count_that_its_autoscaler_may_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap = tmp_path / "ray_bootstrap_config.yaml"
+    bootstrap.write_text(TYPES)
+    monkeypatch.setattr(cluster, "BOOTSTRAP", bootstrap)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+
+    found = of_session()
+
+    assert found.gpus == 10
+    assert [kind.name for kind in found.nodes] == ["head", "small", "large", "node"]

@@ -1,0 +1,290 @@
+"""What `gristmill submit` sends to a cluster, what it refuses to send, and how it ends. No cluster: a stand-in."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray._private.runtime_env.packaging import create_package
+from ray.job_submission import JobStatus
+
+from pipelines import submit
+from pipelines.submit import ROOT, connect, follow, job, measure
+from schemas.errors import BuildError, UserError
+
+GRIT = ROOT / "recipes/demo/grit.yaml"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of another's: the list of what travels, and a recipe that names what a test needs."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / ".rayignore").write_text((ROOT / ".rayignore").read_text())
+    monkeypatch.setattr(submit, "ROOT", tmp_path)
+    return tmp_path
+
+
+def recipe(checkout: Path, path: str) -> Path:
+    file = checkout / "recipes/mine.yaml"
+    file.write_text(f"kind: pairs\nsource: {{path: {path}}}\n")
+    return file
+
+
+# -- the job
+
+
+def test_the_driver_runs_the_same_build_in_the_copy_of_the_checkout() -> None:
+    sent = job(GRIT, "s3://bucket/grit", ["output.unit=4"], ["--retry-failed"])
+
+    assert sent.entrypoint == (
+        "python -m pipelines build recipes/demo/grit.yaml --out s3://bucket/grit --set output.unit=4 --retry-failed"
+    )
+    assert sent.runtime_env == {"working_dir": str(ROOT)}
+    assert sent.metadata == {"recipe": "recipes/demo/grit.yaml", "out": "s3://bucket/grit"}
+
+
+def test_given_words_that_a_shell_would_take_apart_then_they_arrive_whole() -> None:
+    sent = job(GRIT, "/mnt/my data/x", ["detector.synonyms={bike: [bicycle]}"])
+
+    assert sent.entrypoint.endswith("--out '/mnt/my data/x' --set 'detector.synonyms={bike: [bicycle]}'")
+
+
+def test_given_a_key_in_the_environment_here_then_no_part_of_the_job_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-0123456789")
+    llava = ROOT / "recipes/llava.yaml"
+
+    sent = job(llava, "s3://b/x", [f"source.{name}=/mnt/x" for name in ("images", "captions", "instances")])
+
+    assert "very-secret" not in json.dumps([sent.entrypoint, sent.runtime_env, sent.metadata])
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password"])
+def test_given_an_environment_with_a_secret_then_it_is_refused_and_its_value_not_told(
+    tmp_path: Path, name: str
+) -> None:
+    env = tmp_path / "env.yaml"
+    env.write_text(f"env_vars: {{{name}: hunter2}}")
+
+    with pytest.raises(UserError, match=f"env_vars.{name} would be told to whoever sees the job") as raised:
+        job(GRIT, "s3://b/x", [], [], env)
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_environment_of_packages_travels_beside_the_code() -> None:
+    sent = job(GRIT, "s3://b/x", [], [], ROOT / "deploy/env_pip.yaml")
+
+    assert sent.runtime_env["working_dir"] == str(ROOT)
+    assert sent.runtime_env["pip"]["packages"][0] == "-c ${RAY_RUNTIME_ENV_CREATE_WORKING_DIR}/constraints.txt"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- pip", "is no mapping of fields"),
+        ("{", "give a YAML file"),
+        ("working_dir: /x", "working_dir is what this command sends"),
+    ],
+)
+def test_given_a_wrong_environment_then_one_line_names_the_file(tmp_path: Path, text: str, said: str) -> None:
+    env = tmp_path / "env.yaml"
+    env.write_text(text)
+
+    with pytest.raises(UserError) as raised:
+        job(GRIT, "s3://b/x", [], [], env)
+
+    assert str(raised.value).startswith(f"--env {env}: ")
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+# -- paths
+
+
+@pytest.mark.parametrize("out", ["out/x", "x", "~/x", "./x"])
+def test_given_an_output_that_would_go_with_the_job_then_it_is_refused(out: str) -> None:
+    with pytest.raises(UserError, match=r"is relative, and would lie in the job's own copy of the code"):
+        job(GRIT, out, [])
+
+
+def test_given_a_path_of_the_cluster_then_it_goes_as_it_is_though_this_machine_lacks_it(checkout: Path) -> None:
+    sent = job(recipe(checkout, "/mnt/shared/pairs"), "/mnt/shared/x", ["clip.model=/mnt/models/clip"])
+
+    assert sent.entrypoint.endswith("--set clip.model=/mnt/models/clip")
+
+
+@pytest.mark.parametrize("path", ["../photos", "../../photos", "out"])
+def test_given_a_recipe_that_names_a_path_of_this_machine_then_the_field_is_named(checkout: Path, path: str) -> None:
+    (checkout / "recipes/out").symlink_to(checkout)
+
+    with pytest.raises(UserError, match=r"^source.path: \S+ is a path of this machine, which the cluster does not see"):
+        job(recipe(checkout, path), "/mnt/x", [])
+
+
+def test_given_a_set_path_that_is_relative_then_it_is_refused_unless_it_travels(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout / "recipes")
+    mine = recipe(checkout, "/mnt/a")
+
+    travels = job(mine, "/mnt/x", ["source.path=corpus/pairs.jsonl"])
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    assert travels.entrypoint.endswith("--set source.path=recipes/corpus/pairs.jsonl")
+    with pytest.raises(UserError, match=r"^source.path: "):
+        job(mine, "/mnt/x", ["source.path=pairs.jsonl"])
+
+
+def test_given_a_recipe_that_does_not_travel_then_it_is_told_where_to_put_it(checkout: Path) -> None:
+    for elsewhere in (checkout / "mine.yaml", checkout.parent / "mine.yaml"):
+        elsewhere.write_text("kind: pairs")
+        with pytest.raises(UserError, match=rf"{elsewhere}: does not travel.*copy it.*below {checkout}/recipes"):
+            job(elsewhere, "/mnt/x", [])
+
+
+def test_given_a_wrong_recipe_then_it_is_told_before_anything_travels(checkout: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no field sed; did you mean seed\?"):
+        job(recipe(checkout, "/mnt/a"), "/mnt/x", ["sed=1"])
+
+
+# -- the package
+
+
+def packed(folder: Path, into: Path) -> dict[str, int]:
+    create_package(str(folder), into / "package.zip", include_gitignore=True, excludes=[])
+    with zipfile.ZipFile(into / "package.zip") as package:
+        return {info.filename: info.file_size for info in package.infolist()}
+
+
+def test_what_travels_is_code_models_and_recipes_and_nothing_else(tmp_path: Path) -> None:
+    files = packed(ROOT, tmp_path)
+
+    tops = {name.split("/")[0] for name in files}
+    assert tops == {
+        *("gristmill", "pipelines", "builders", "schemas", "models", "recipes", "deploy"),
+        *("pyproject.toml", "constraints.txt", "README.md", "LICENSE"),
+    }
+    assert {"recipes/demo/grit.yaml", "recipes/demo/corpus/captions.json", "builders/grounding/words.yaml"} <= set(
+        files
+    )
+    assert not [name for name in files if "__pycache__" in name]
+
+
+def test_the_package_is_small_and_its_code_very_small(tmp_path: Path) -> None:
+    files = packed(ROOT, tmp_path)
+
+    assert sum(files.values()) < 24 * 2**20
+    assert sum(size for name, size in files.items() if not name.startswith("models/")) < 2 * 2**20
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("out/demo/data/000000.tar", "data/photos/1.jpg", ".venv/lib/x.py", "my-env/lib/x.py", ".git/objects/x"),
+        *("photos.zip", "notes.md", "recipes/data/000000.tar", "recipes/index.parquet", "pipelines/__pycache__/a.pyc"),
+        *("keys.env", ".env", "models/mine.py", "wandb/run.log"),
+    ],
+)
+def test_data_outputs_environments_and_keys_never_travel(checkout: Path, path: str) -> None:
+    (checkout / "recipes/mine.yaml").write_text("kind: pairs")
+    file = checkout / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x")
+
+    files = packed(checkout, checkout.parent)
+
+    assert set(files) - {"models/"} <= {"recipes/mine.yaml", "models/mine.py"} - {path}
+
+
+def test_given_a_package_that_is_too_large_then_one_line_tells_its_size(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "PACKAGE_MAX", 3_000_000)
+    (checkout / "recipes/photos.bin").write_bytes(bytes(4_000_000))
+
+    with pytest.raises(UserError, match=r"4 MB would travel, more than 3; put data where the cluster sees it"):
+        measure()
+
+
+# -- the cluster
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1:8265", "auto", "ray://h:10001", "http://"])
+def test_given_no_address_of_a_job_server_then_one_line_tells_its_form(
+    monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+
+    with pytest.raises(UserError, match=r"give that of the job server, as http://127.0.0.1:8265"):
+        connect(address)
+
+
+def test_given_that_nobody_answers_then_one_line_says_so_whatever_the_environment_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:1")
+
+    with pytest.raises(UserError, match=r"^--address http://127.0.0.1:9: no cluster answers there; start one"):
+        connect("http://127.0.0.1:9")
+
+
+@dataclass
+class Server:
+    """A job server that hands out a log in parts; each list of them is one connection."""
+
+    connections: list[Sequence[str]]
+    statuses: list[JobStatus]
+    code: int | None = None
+    message: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        for part in self.connections.pop(0):
+            if part == "CUT":
+                raise RuntimeError("WebSocket connection closed unexpectedly")
+            yield part
+
+    def get_job_info(self, job_id: str) -> Any:
+        return SimpleNamespace(status=self.statuses.pop(0), driver_exit_code=self.code, message=self.message)
+
+    def submit_job(self, **_: Any) -> str:
+        return "job"
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "_AGAIN_S", 0.0)
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_the_exit_code_is_that_of_the_build(code: int) -> None:
+    assert follow(Server([["a"]], [JobStatus.FAILED], code), "job", lambda _: None) == code
+    assert follow(Server([["a"]], [JobStatus.SUCCEEDED], 0), "job", lambda _: None) == 0
+
+
+def test_given_a_connection_that_breaks_then_the_log_is_told_whole_and_once() -> None:
+    said: list[str] = []
+    parts: list[Sequence[str]] = [["one\n", "tw", "CUT"], ["one\ntwo", "\nthree\n"]]
+    server = Server(parts, [JobStatus.RUNNING, JobStatus.SUCCEEDED])
+
+    assert follow(server, "job", said.append) == 0
+
+    assert "".join(said) == "one\ntwo\nthree\n"
+
+
+def test_given_a_job_that_was_stopped_then_it_says_how_to_go_on() -> None:
+    with pytest.raises(BuildError, match=r"was stopped; what is committed stays. Submit the same again"):
+        follow(Server([[]], [JobStatus.STOPPED]), "job", lambda _: None)
+
+
+def test_given_a_job_that_could_not_start_then_one_line_says_why() -> None:
+    server = Server([[]], [JobStatus.FAILED], message="runtime_env setup failed:\n  no torch")
+
+    with pytest.raises(BuildError, match=r"^the job job did not run: runtime_env setup failed: no torch$"):
+        follow(server, "job", lambda _: None)
