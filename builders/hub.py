@@ -56,7 +56,7 @@ def on_this_node(folder: Path, files: Sequence[Path], field: str) -> Path:
     return _fetched("/".join(repository.split("--")[1:]), field, names, {"revision": folder.name})
 
 
-def _fetched(model: str, field: str, files: Sequence[str], pinned: Mapping[str, str] = MappingProxyType({})) -> Path:
+def _fetched(model: str, field: str, files: Sequence[str], pinned: Mapping[str, Any] = MappingProxyType({})) -> Path:
     from huggingface_hub import snapshot_download
 
     try:

@@ -32,7 +32,7 @@ def main() -> int:
         out = (kept or Path(folder)).resolve()
         with loopback() as cluster:
             print(f"a head and {len(cluster.nodes) - 1} workers, job server at {cluster.dashboard}", flush=True)
-            if submit(cluster, out / "cluster"):
+            if submit(cluster, out / "cluster") or not (out / "cluster/manifest.json").exists():
                 return 1
         if build(out / "local"):
             return 1

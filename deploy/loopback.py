@@ -161,14 +161,14 @@ def _free_ports(count: int) -> list[int]:
 
 def _end(mark: str) -> None:
     """kill -9 of every process that carries the mark, until none is left: what is killed may just have started more."""
-    while pids := _marked(mark):
+    while pids := marked(mark):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
 
 
-def _marked(mark: str) -> list[int]:
+def marked(mark: str) -> list[int]:
     """The processes that carry the mark and still run. An ended one that nobody has waited for has no environment."""
     found = []
     for entry in Path("/proc").iterdir():
