@@ -126,6 +126,6 @@ def unplaceable(stages: Sequence[Stage], cluster: Cluster) -> str | None:
             largest = max(kind.gpus if gpus else kind.cpus for kind in cluster.nodes)
             return (
                 f"stage {stage.name} wants {wants} on one node, but the largest has {largest:g} "
-                f"({'; '.join(map(str, cluster.nodes))}); add larger nodes"
+                f"({'; '.join(map(str, cluster.nodes))}); start nodes that are large enough"
             )
     return None

@@ -28,7 +28,7 @@ from schemas.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout, which is what travels: the part of it that .rayignore leaves."""
-TRAVELS = ("recipes", "models")
+TRAVELS = (("recipes",), ("models",))
 """Its folders whose files a recipe may name."""
 PACKAGE_MAX = 100_000_000
 """Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's own limit is 512 MiB."""
@@ -62,13 +62,13 @@ def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), 
     Raises UserError where the recipe is wrong, or names what the cluster will not see.
     """
     place = _inside(recipe)
-    if place is None or place.parts[0] != "recipes":
+    if place is None or place.parts[:1] != ("recipes",):
         raise UserError(f"{recipe}: does not travel to the cluster; copy it, with what it names, below {ROOT}/recipes")
     checked = load_recipe(recipe, sets)
     _check_out(out)
     written = _written(recipe, sets)
     for field, path in local_paths(checked):
-        _check_path(field, path, written.get(field))
+        _check_path(field, path, written.get(field, ()))
     command = ["python", "-m", "pipelines", "build", str(place), "--out", out]
     command += [part for item in sets for part in ("--set", _sent(item, checked))]
     runtime_env = {**_environment(env), "working_dir": str(ROOT)}
@@ -89,26 +89,27 @@ def _check_out(out: str) -> None:
         )
 
 
-def _written(recipe: Path, sets: Sequence[str]) -> dict[str, str]:
-    """The fields as the user wrote them, dotted, before any was made absolute."""
-
-    def flat(value: Any, name: str) -> dict[str, str]:
+def _written(recipe: Path, sets: Sequence[str]) -> dict[str, list[str]]:
+    """The fields as the user wrote them, dotted, before any was made absolute; those of a list's parts together."""
+    found: dict[str, list[str]] = {}
+    left = [("", parse_yaml(recipe.read_text("utf-8"), str(recipe)))]
+    while left:
+        name, value = left.pop()
         if isinstance(value, dict):
-            return {
-                k: v for key, part in value.items() for k, v in flat(part, f"{name}.{key}" if name else key).items()
-            }
-        return {name: value} if isinstance(value, str) else {}
+            left += [(f"{name}.{key}" if name else str(key), part) for key, part in value.items()]
+        elif isinstance(value, list):
+            left += [(name, part) for part in value]
+        elif isinstance(value, str):
+            found.setdefault(name, []).append(value)
+    return found | {item.partition("=")[0].strip(): [item.partition("=")[2].strip()] for item in sets}
 
-    found = flat(parse_yaml(recipe.read_text("utf-8"), str(recipe)), "")
-    return found | {item.partition("=")[0].strip(): item.partition("=")[2].strip() for item in sets}
 
-
-def _check_path(field: str, path: Path, written: str | None) -> None:
+def _check_path(field: str, path: Path, written: Sequence[str]) -> None:
     """A path is of the cluster where it is absolute as written, and travels where it lies in TRAVELS."""
     place = _inside(path)
-    if place is not None and place.parts and place.parts[0] in TRAVELS:
+    if place is not None and place.parts[:1] in TRAVELS:
         return
-    if place is not None or (written is not None and not Path(written).is_absolute()):
+    if place is not None or any(path.name == Path(text).name and not Path(text).is_absolute() for text in written):
         raise UserError(
             f"{field}: {path} is a path of this machine, which the cluster does not see; give s3://…, "
             "or the absolute path of a folder that every node sees"
@@ -243,7 +244,7 @@ def follow(jobs: Jobs, name: str, say: Callable[[str], None]) -> int:
 
 
 async def _tail(jobs: Jobs, name: str, told: int, say: Callable[[str], None]) -> int:
-    """Tells the log from character `told` on, as the server begins anew with each connection. Returns how far it got."""
+    """Tells the log from character `told` on: the server begins anew with each connection. Returns how far it got."""
     seen = 0
     with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError):
         async for text in jobs.tail_job_logs(name):

@@ -20,8 +20,8 @@ from tests.pipelines.milling import data_files, times
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 RECIPE = "recipes/demo/grit.yaml"
-UNITS = 47
-SETS = ("--set", "output.unit=1")
+UNITS = 250
+SETS = ("--set", "source={kind: scenes, count: 500}", "--set", "output.unit=2")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_help_names_every_command(cli: Cli) -> None:
     said = cli("--help")
 
     assert said.code == 0
-    for command in ("plan", "build", "verify", "query", "show"):
+    for command in ("plan", "build", "submit", "verify", "query", "show"):
         assert re.search(rf"^\W*{command}\b", said.out, re.MULTILINE), command
 
 

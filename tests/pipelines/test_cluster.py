@@ -10,11 +10,12 @@ import pytest
 from pipelines import cluster
 from pipelines.cluster import in_file, of_session, planned_for
 from pipelines.dag import Stage
-from pipelines.hardware import Nodes
+from pipelines.hardware import Nodes, cluster_of
 from pipelines.plan import render_plan
 from schemas.errors import UserError
 from schemas.load import load_recipe
 from tests.pipelines.coco import good_pairs
+from tests.pipelines.milling import mill
 from tests.pipelines.toys import Toy, dag
 
 TYPES = """
@@ -104,3 +105,14 @@ def test_given_a_head_that_ray_up_started_then_the_nodes_count_that_its_autoscal
 
     assert found.gpus == 10
     assert [kind.name for kind in found.nodes] == ["head", "small", "large", "node"]
+
+
+@pytest.mark.ray
+def test_given_nodes_on_which_a_stage_would_wait_for_ever_then_the_build_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = good_pairs(tmp_path, 2).save()
+    monkeypatch.setattr("pipelines.run.of_session", lambda: cluster_of([Nodes("head", 0, 0, 1)]))
+
+    with pytest.raises(UserError, match=r"^stage photos wants 1 CPU on one node, but the largest has 0 "):
+        mill(recipe, tmp_path / "out")

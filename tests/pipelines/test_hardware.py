@@ -173,7 +173,7 @@ def test_given_a_stage_that_wants_more_gpus_than_any_node_has_then_it_is_named_t
 
     assert said == (
         "stage s1 wants 2 GPUs on one node, but the largest has 1 "
-        "(4 x n0 (16 CPUs, 0 GPUs); 4 x n1 (8 CPUs, 1 GPU)); add larger nodes"
+        "(4 x n0 (16 CPUs, 0 GPUs); 4 x n1 (8 CPUs, 1 GPU)); start nodes that are large enough"
     )
 
 

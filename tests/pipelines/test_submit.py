@@ -127,6 +127,20 @@ def test_given_a_recipe_that_names_a_path_of_this_machine_then_the_field_is_name
         job(recipe(checkout, path), "/mnt/x", [])
 
 
+@pytest.mark.parametrize(("path", "refused"), [("../../head.pt", True), ("/mnt/head.pt", False), ("head.pt", False)])
+def test_given_a_path_in_a_list_then_it_is_looked_at_as_well(checkout: Path, path: str, refused: bool) -> None:
+    file = recipe(checkout, "/mnt/a")
+    heads = f"heads: [{{path: /mnt/other.pt, column: a}}, {{path: {path}, column: b}}]"
+    file.write_text(file.read_text() + f"clip: {{model: ViT-B-32, pretrained: openai, {heads}}}\n")
+
+    try:
+        job(file, "/mnt/x", [])
+    except UserError as error:
+        assert refused and str(error).startswith("clip.heads.path: ")
+    else:
+        assert not refused
+
+
 def test_given_a_set_path_that_is_relative_then_it_is_refused_unless_it_travels(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
