@@ -61,6 +61,8 @@ def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), 
 
     Raises UserError where the recipe is wrong, or names what the cluster will not see.
     """
+    if not (ROOT / ".rayignore").is_file():
+        raise UserError(f"submit: sends the code of a checkout, but {ROOT} is none; clone gristmill, and run it there")
     place = _inside(recipe)
     if place is None or place.parts[:1] != ("recipes",):
         raise UserError(f"{recipe}: does not travel to the cluster; copy it, with what it names, below {ROOT}/recipes")

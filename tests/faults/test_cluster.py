@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 RECIPE = "recipes/demo/grit.yaml"
 UNITS = 250
-SETS = ("--set", "source={kind: scenes, count: 500}", "--set", "output.unit=2")
+FIELDS = ("source={kind: scenes, count: 500}", "detector={kind: annotations}", "output.unit=2")
+SETS = tuple(part for field in FIELDS for part in ("--set", field))
 
 
 @pytest.fixture(scope="module")

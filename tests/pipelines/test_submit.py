@@ -162,6 +162,13 @@ def test_given_a_recipe_that_does_not_travel_then_it_is_told_where_to_put_it(che
             job(elsewhere, "/mnt/x", [])
 
 
+def test_given_a_gristmill_that_was_installed_without_its_checkout_then_nothing_could_travel(checkout: Path) -> None:
+    (checkout / ".rayignore").unlink()
+
+    with pytest.raises(UserError, match=rf"^submit: sends the code of a checkout, but {checkout} is none; clone"):
+        job(recipe(checkout, "/mnt/a"), "/mnt/x", [])
+
+
 def test_given_a_wrong_recipe_then_it_is_told_before_anything_travels(checkout: Path) -> None:
     with pytest.raises(UserError, match=r"there is no field sed; did you mean seed\?"):
         job(recipe(checkout, "/mnt/a"), "/mnt/x", ["sed=1"])
