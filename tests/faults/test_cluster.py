@@ -17,7 +17,7 @@ from deploy.loopback import Loopback, loopback, marked
 from tests.faults.processes import ROOT, TIME_OUT_S, wait_for
 from tests.pipelines.milling import data_files, times
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.consumers, pytest.mark.timeout(1200)]  # minutes: in make test-all
 
 RECIPE = "recipes/demo/grit.yaml"
 UNITS = 250
