@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -17,11 +18,13 @@ REVISION = "a" * 40
 
 @dataclass
 class Hub:
-    """`files` of the one repository, and how often each was downloaded; `slow` seconds for each download."""
+    """`files` of the one repository, and how often each was downloaded; `slow` seconds for each download; `main`: the
+    revision that is the newest. All hold the same files."""
 
     name: str
     files: Mapping[str, bytes]
     slow: float = 0.0
+    main: str = REVISION
     url: str = ""
     requests: int = 0
     downloads: Counter[str] = field(default_factory=Counter)
@@ -46,21 +49,22 @@ def serving(hub: Hub) -> Iterator[Hub]:
         def _answer(self) -> None:
             hub.requests += 1
             path = self.path.split("?")[0]
-            name = path.removeprefix(f"/{hub.name}/resolve/{REVISION}/")
+            name = path.removeprefix(f"/{hub.name}/resolve/").partition("/")[2]
+            revision = re.findall("[0-9a-f]{40}", path)[:1] or [hub.main]
             if path.startswith(f"/api/models/{hub.name}/tree/"):
                 tree = [
                     {"type": "file", "path": file, "size": len(data), "oid": "0"} for file, data in hub.files.items()
                 ]
                 self._send(json.dumps(tree).encode(), {"Content-Type": "application/json"})
             elif path.startswith(f"/api/models/{hub.name}"):
-                told = {"id": hub.name, "sha": REVISION, "siblings": [{"rfilename": file} for file in hub.files]}
+                told = {"id": hub.name, "sha": revision[0], "siblings": [{"rfilename": file} for file in hub.files]}
                 self._send(json.dumps(told).encode(), {"Content-Type": "application/json"})
             elif name in hub.files:
                 data = hub.files[name]
                 if self.command == "GET":
                     hub.downloads[name] += 1
                     time.sleep(hub.slow)
-                self._send(data, {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": REVISION})
+                self._send(data, {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": revision[0]})
             else:
                 self.send_response(404)
                 self.send_header("Content-Length", "0")

@@ -59,6 +59,7 @@ def test_given_the_folder_that_another_node_found_then_a_node_fetches_that_revis
 ) -> None:
     driver = Path(told(started(FIND, hub, tmp_path / "head")))
     shutil.rmtree(tmp_path / "head")
+    hub.main = "b" * 40
     here = (
         "from pathlib import Path; from builders.hub import on_this_node; "
         f"files = [Path({str(driver)!r}, name) for name in ('config.json', 'model.safetensors')]; "

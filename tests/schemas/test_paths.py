@@ -1,0 +1,38 @@
+"""Which paths of this machine a recipe names, whatever part they stand in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.load import load_recipe
+from schemas.paths import local_paths
+
+
+def named(tmp_path: Path, text: str) -> dict[str, list[str]]:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text)
+    found: dict[str, list[str]] = {}
+    for field, path in local_paths(load_recipe(file)):
+        found.setdefault(field, []).append(str(path))
+    return found
+
+
+def test_paths_are_found_in_parts_and_in_lists_of_parts(tmp_path: Path) -> None:
+    heads = "[{path: /m/a.safetensors, column: a}, {path: b.safetensors, column: b}]"
+
+    found = named(tmp_path, f"kind: pairs\nsource: {{path: /data/pairs}}\nclip: {{model: /m/clip, heads: {heads}}}\n")
+
+    assert found == {
+        "source.path": ["/data/pairs"],
+        "clip.model": ["/m/clip"],
+        "clip.heads.path": ["/m/a.safetensors", str(tmp_path / "b.safetensors")],
+    }
+
+
+def test_names_of_packages_ids_on_a_hub_and_uris_are_no_paths(tmp_path: Path) -> None:
+    source = "{kind: coco, images: package://skimage/data, captions: s3://bucket/c.json, instances: /data/i.json}"
+    detector = "{kind: zero_shot, model: google/owlv2-base-patch16}"
+
+    found = named(tmp_path, f"kind: grit\nsource: {source}\nparser: en_core_web_trf\ndetector: {detector}\n")
+
+    assert found == {"source.instances": ["/data/i.json"]}
