@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +20,11 @@ BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
 
 
 def planned_for(address: str | None) -> tuple[Cluster, str]:
-    """The cluster behind `address` (http://…, or RAY_API_SERVER_ADDRESS), or the one that a cluster file describes:
-    `address` itself, else ray_cluster.yaml. With it, what to call it. Raises UserError."""
-    address = address or os.environ.get("RAY_API_SERVER_ADDRESS")
-    if address and "://" in address:
-        return cluster_of(_answered(address)), address
+    """The cluster behind `address` (http://… or HOST:PORT; else RAY_API_SERVER_ADDRESS, RAY_ADDRESS), or the one that a
+    cluster file describes: `address` itself, else ray_cluster.yaml. With it, what to call it. Raises UserError."""
+    address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
+    if address and ("://" in address or re.fullmatch(r"auto|[\w.-]+:\d+", address)):
+        return cluster_of(_answered(address if "://" in address else _job_server(address))), address
     file = Path(address) if address else CLUSTER_FILE
     return cluster_of(in_file(file)), file.name
 
@@ -46,6 +47,21 @@ def in_file(file: Path) -> list[Nodes]:
             f"{file}: tells no node types with resources: CPU ({why}); add them, or give --address of a running cluster"
         ) from None
     return nodes
+
+
+def _job_server(address: str) -> str:
+    """Where the job server of a cluster listens. Raises UserError."""
+    from ray.dashboard.utils import ray_address_to_api_server_url
+
+    from pipelines.submit import quiet
+
+    try:
+        with quiet():
+            url: str = ray_address_to_api_server_url(address)
+    except Exception as error:  # Ray raises whatever its connection ran into
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"--address {address}: no cluster answers there ({why}); start it, or give another") from None
+    return url
 
 
 def _answered(address: str) -> list[Nodes]:

@@ -64,11 +64,14 @@ def test_given_a_wrong_token_then_one_line_says_so_and_nothing_is_sent(cluster: 
     assert len(said.splitlines()) == 1
 
 
-def test_a_plan_for_the_running_cluster_names_its_nodes(cluster: Loopback) -> None:
-    code, said = ends(gristmill(cluster, "plan", RECIPE, "--cluster"))
+@pytest.mark.parametrize("name", ["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"])
+def test_a_plan_for_the_running_cluster_names_its_nodes(cluster: Loopback, name: str) -> None:
+    address = cluster.env[name]
+
+    code, said = ends(gristmill(cluster, "plan", RECIPE, "--cluster", "--address", address))
 
     assert code == 0, said
-    assert f"on 2 CPUs, 0 GPUs ({cluster.dashboard})" in said
+    assert f"on 2 CPUs, 0 GPUs ({address})" in said
     assert "nodes 2 x node (1 CPU, 0 GPUs)" in said
     assert "nodes 1 x node (0 CPUs, 0 GPUs)" in said
 
