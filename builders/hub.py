@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from schemas.errors import UserError, first_line
 
@@ -53,14 +51,14 @@ def on_this_node(folder: Path, files: Sequence[Path], field: str) -> Path:
             f"{field}: the node {platform.node()} has no {folder}, or not all of it; put it where every node sees it, "
             "or name a model on the hub (owner/name)"
         )
-    return _fetched("/".join(repository.split("--")[1:]), field, names, {"revision": folder.name})
+    return _fetched("/".join(repository.split("--")[1:]), field, names, folder.name)
 
 
-def _fetched(model: str, field: str, files: Sequence[str], pinned: Mapping[str, Any] = MappingProxyType({})) -> Path:
+def _fetched(model: str, field: str, files: Sequence[str], revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, allow_patterns=list(files), **pinned))
+        return Path(snapshot_download(model, allow_patterns=list(files), revision=revision))
     except Exception as error:  # the hub's client raises whatever it likes
         raise UserError(
             f"{field}: {model} could not be fetched ({first_line(error)}); "
