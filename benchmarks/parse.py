@@ -23,7 +23,7 @@ from builders import rows
 from builders.grounding.chunks import NounChunks, parser_folder
 from builders.step import Services, Step
 from pipelines.grit import grit
-from pipelines.services import WatchActor
+from pipelines.services import WatchActor, Watched
 from pipelines.units import Handle, Job, job_of, run_stage
 from pipelines.work import run_steps
 
@@ -91,7 +91,8 @@ def _in_worker(texts: list[str]) -> dict[str, list[float]]:
         with tempfile.TemporaryDirectory() as folder:
             coco_folder(Path(folder) / "coco", photos(1), 5)
             dag = grit(recipe_of(Path(folder) / "coco", 5))
-        handle = Handle(ray.put(Job("bench", dag, (), (), None)), "bench", WatchActor.remote(1, 1.0, {}))  # type: ignore[arg-type]
+        watch = WatchActor.remote(Watched("bench", {}, 1, 1, 1.0, {"units": 0, "inputs": 0}))
+        handle = Handle(ray.put(Job("bench", "bench", dag, (), (), None)), "bench", watch)  # type: ignore[arg-type]
         index = [stage.name for stage in dag.stages].index("chunks")
         measured: dict[str, list[float]] = ray.get(ray.remote(_worker).remote(handle, index, texts))
         return measured

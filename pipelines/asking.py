@@ -22,24 +22,31 @@ from builders.llm.outcomes import Sent
 from builders.llm.request import Entry, Purpose, Request
 from builders.shards.store import Store
 from pipelines.dag import Dag
+from pipelines.metrics import Meters, count_asked
 from schemas.endpoint import Endpoint
 from schemas.errors import BuildError, UserError
 
 if TYPE_CHECKING:
     from builders.llm.client import Client
 
-COUNTED = ("asked", "answers", "unpriced", "usd", "from_ledger", "saved_usd", "lost_media")
-"""What the actor counts in its run: attempts, those answered, those at unknown cost, the cost of the others; answers
-found in the ledger, and their cost; media that were lost there, whose requests were asked again."""
+COUNTED = ("asked", "answers", "unpriced", "usd", "tokens_in", "tokens_out", "from_ledger", "saved_usd", "lost_media")
+"""What the actor counts in its run: attempts, those answered, those at unknown cost, the cost of the others, their
+tokens; answers found in the ledger, and their cost; media that were lost there, whose requests were asked again."""
 _NEEDS_KEY = "api.openai.com"
 _OPEN_EVERY, _KEY_WITHIN = 5.0, 60.0
 """Seconds."""
 
 
+def meters_of(dataset: str, settings: Endpoint) -> Meters:
+    """The meters of what is asked of an endpoint."""
+    return Meters(dataset, part=settings.part, model=settings.model)
+
+
 class AskingWorker:
     """The actor. The key is handed over by a call, since what an actor starts with is kept by the cluster."""
 
-    def __init__(self, settings: Endpoint, ledger: Store, purpose: Purpose, keyed: bool) -> None:
+    def __init__(self, dataset: str, settings: Endpoint, ledger: Store, purpose: Purpose, keyed: bool) -> None:
+        self._meters = meters_of(dataset, settings)
         self._settings, self._ledger, self._purpose, self._keyed = settings, ledger, purpose, keyed
         self._counted: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._key = os.environ.get(settings.api_key_env, "").strip() or None
@@ -65,6 +72,10 @@ class AskingWorker:
     async def counted(self) -> dict[str, float]:
         """COUNTED, so far."""
         return dict(self._counted)
+
+    def _count(self, amounts: Mapping[str, float]) -> None:
+        self._counted.update(amounts)
+        count_asked(self._meters, amounts)
 
     async def close(self) -> None:
         """What is in flight is waited for and sealed."""
@@ -96,7 +107,7 @@ class AskingWorker:
                         settings.base_url, self._key, settings.timeout, settings.concurrency, settings.part
                     )
                 send = self._client.send if self._client else _not_asked
-                self._asker = Asker(send, ledger, settings, self._purpose, self._counted.update)
+                self._asker = Asker(send, ledger, settings, self._purpose, self._count)
         return self._asker
 
 
@@ -160,14 +171,14 @@ def note_ledger(store: Store, settings: Endpoint) -> None:
 
 
 @contextmanager
-def asked(dag: Dag, store: Store, purpose: Purpose) -> Iterator[ray.actor.ActorHandle | None]:
+def asked(dataset: str, dag: Dag, store: Store, purpose: Purpose) -> Iterator[ray.actor.ActorHandle | None]:
     """The actor, where the DAG asks anybody. At the end, however it comes, what is in flight is waited for."""
     if dag.asks is None:
         yield None
         return
     settings = dag.asks.settings
     key, at = key_of(settings), ledger_store(store, settings)
-    actor = AskingActor.options(max_concurrency=10_000).remote(settings, at, purpose, key is not None)
+    actor = AskingActor.options(max_concurrency=10_000).remote(dataset, settings, at, purpose, key is not None)
     _got(actor.open.remote(key))
     ended = threading.Event()
     threading.Thread(target=_keep_open, args=(actor, key, ended), daemon=True).start()

@@ -15,9 +15,10 @@ from builders import rows
 from builders.llm.ledger import Ledger
 from builders.llm.request import Purpose, Request
 from builders.shards.store import Store
-from pipelines.asking import key_of, ledger_store
+from pipelines.asking import key_of, ledger_store, meters_of
 from pipelines.dag import Asking, Dag
 from pipelines.hardware import Cluster
+from pipelines.metrics import count_asked
 from pipelines.units import Handle, job_of, unit_of
 from pipelines.wave import run_wave, waves
 from schemas.llm import OpenAiLlm
@@ -69,7 +70,13 @@ def ask_in_batches(
         purpose.run,
         lambda line: print(line, file=sys.stderr, flush=True),
     )
-    batches.run(lambda: _requests(folder, units))
+    try:
+        batches.run(lambda: _requests(folder, units))
+    finally:
+        ran = Ledger(ledger_at).totals(purpose.build, purpose.run)
+        amounts = {"asked": ran.requests, "answers": ran.answers, "usd": ran.usd}
+        amounts |= {"tokens_in": ran.tokens_in, "tokens_out": ran.tokens_out}
+        count_asked(meters_of(job_of(handle).dataset, asks.settings), amounts)
     for unit in units:
         folder.delete(_path(unit))
 

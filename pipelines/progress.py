@@ -1,40 +1,54 @@
-"""One display of a build: a bar on a terminal, plain lines elsewhere."""
+"""What a build shows of itself: a bar on a terminal, lines for machines (see logs.py) elsewhere."""
 
 from __future__ import annotations
 
-import sys
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipelines import logs
+from schemas.manifest import OUTCOMES
+
 _EVERY_S = 0.5
-_LINE_EVERY_S = 10.0
+_LINES_EVERY_S = 1.0
+_PROGRESS_EVERY_S = 10.0
+
+News = Callable[[int], tuple[int, Sequence[Mapping[str, Any]]]]
+"""See `Watch.news`."""
 
 
 class Display:
-    """Shows what `read` counts until the block ends. Units and inputs of earlier runs are counted in `start`.
+    """Shows what `read` counts and which units are the `news`, until the block ends. Units and inputs of earlier runs
+    are counted in `start`.
 
-    `calls`: requests to a language model that this run may make.
+    On a terminal a bar. Elsewhere a line a unit, of more in a second than `Watch` keeps one for the others together,
+    and every ten seconds one that tells speed, time left and money. `calls`: requests to a language model that this
+    run may make.
     """
 
     def __init__(
         self,
+        dataset: str,
         read: Callable[[], Mapping[str, float]],
+        news: News,
         units: int,
         inputs: int,
         start: Mapping[str, float],
         calls: int = 0,
     ) -> None:
-        self._read, self._units, self._inputs, self._start, self._calls = read, units, inputs, dict(start), calls
+        self._dataset, self._read, self._news = dataset, read, news
+        self._units, self._inputs, self._start, self._calls = units, inputs, dict(start), calls
         self._console = Console(stderr=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._began = time.monotonic()
+        self._began = self._told_at = time.monotonic()
+        self._seen = 0
 
     def __enter__(self) -> Display:
         self._thread.start()
@@ -58,23 +72,44 @@ class Display:
         except Exception:  # the watch lives in the cluster and may be gone; a display must never end a build
             return None
 
-    def _line(self, counts: Mapping[str, float]) -> str:
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        speed = (counts["inputs"] - self._start["inputs"]) / seconds
-        left = (self._inputs - counts["inputs"]) / speed if speed else float("inf")
-        told = " ".join(f"{name} {int(counts[name]):,}" for name in ("kept", "rejected", "failed"))
-        ends = f"{left:,.0f} s left" if left != float("inf") else "starting"
-        line = f"units {int(counts['units']):,}/{self._units:,}  {told}  {speed:,.0f} records/s  {ends}"
-        return f"{line}  {money}" if (money := spent(counts, self._calls)) else line
+    def _speed(self, counts: Mapping[str, float]) -> float:
+        """Inputs a second."""
+        return (counts["inputs"] - self._start["inputs"]) / max(time.monotonic() - self._began, 1e-9)
 
     def _lines(self) -> None:
-        last = ""
-        while not self._stop.wait(_LINE_EVERY_S):
-            counts = self._counts()
-            line = self._line(counts) if counts else last
-            if line != last:
-                print(line, file=sys.stderr, flush=True)
-            last = line
+        with logs.about(math.inf, dataset=self._dataset):
+            while not self._stop.wait(_LINES_EVERY_S):
+                self._tell()
+            self._tell()  # what was committed last
+
+    def _tell(self) -> None:
+        counts = self._counts()
+        if counts is None:
+            return
+        try:
+            seen, units = self._news(self._seen)
+        except Exception:
+            return
+        more, self._seen = seen - self._seen - len(units), seen
+        done: dict[str, Any] = {"units_done": int(counts["units"]), "units": self._units}
+        if more > 0:
+            logs.tell("units_committed", more=more, **done)
+        for unit in units:
+            logs.tell("unit_committed", **unit, **done)
+        if time.monotonic() - self._told_at >= _PROGRESS_EVERY_S:
+            self._told_at = time.monotonic()
+            logs.tell("progress", **done, **self._progress(counts))
+
+    def _progress(self, counts: Mapping[str, float]) -> dict[str, Any]:
+        speed = self._speed(counts)
+        told: dict[str, Any] = {name: int(counts[name]) for name in OUTCOMES}
+        told["inputs_per_second"] = round(speed, 1)
+        if speed:
+            told["seconds_left"] = round((self._inputs - counts["inputs"]) / speed)
+        if counts.get("asked"):
+            told |= {name: counts[name] for name in ("asked", "answers", "unpriced", "usd")}
+            told["usd_expected"] = round(expected_usd(counts, self._calls), 4)
+        return told
 
     def _bar(self) -> None:
         columns = (
@@ -91,19 +126,30 @@ class Display:
             while not self._stop.wait(_EVERY_S):
                 counts = self._counts()
                 if counts:
-                    speed = (counts["inputs"] - self._start["inputs"]) / (time.monotonic() - self._began)
-                    told: Any = {name: counts[name] for name in ("kept", "rejected", "failed")}
+                    told: Any = {name: counts[name] for name in OUTCOMES}
                     told["money"] = spent(counts, self._calls)
-                    progress.update(task, completed=counts["units"], speed=speed, **told)
+                    progress.update(task, completed=counts["units"], speed=self._speed(counts), **told)
 
 
 def spent(counts: Mapping[str, float], calls: int) -> str:
     """What this run has paid for answers, and what it will come to; "" before anything was asked."""
-    answers, usd = counts.get("answers", 0), counts.get("usd", 0)
-    if not answers:
+    if not counts.get("answers"):
         return ""
-    left = max(0, calls - answers - counts.get("from_ledger", 0))
     asked = f"{int(counts['asked']):,} asked"
     if counts.get("unpriced"):
         return f"{asked}, cost unknown"
-    return f"{asked}, ${usd:,.2f} of about ${usd + left * usd / answers:,.2f}"
+    return f"{asked}, ${counts.get('usd', 0):,.2f} of about ${expected_usd(counts, calls):,.2f}"
+
+
+def expected_usd(counts: Mapping[str, float], calls: int) -> float:
+    """What this run will have paid when it ends, if its answers go on to cost what they did."""
+    answers, usd = counts.get("answers", 0), counts.get("usd", 0)
+    left = max(0, calls - answers - counts.get("from_ledger", 0))
+    return usd + left * usd / answers if answers else usd
+
+
+def say(dataset: str, event: str, level: logs.Level = "info", **fields: Any) -> None:
+    """A line of the driver's, for machines; none on a terminal."""
+    if not Console(stderr=True).is_terminal:
+        with logs.about(dataset=dataset):
+            logs.tell(event, level, **fields)

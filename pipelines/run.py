@@ -30,8 +30,8 @@ from pipelines.cluster import of_session
 from pipelines.dag import Dag
 from pipelines.fit import fit_artefact
 from pipelines.hardware import Cluster, lacking, unplaceable
-from pipelines.progress import Display
-from pipelines.services import HostsActor, TooManyFailed, WatchActor, failure_limit_passed
+from pipelines.progress import Display, News, say
+from pipelines.services import HostsActor, TooManyFailed, WatchActor, Watched, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job, ShardSink
 from pipelines.wave import configure, run_wave, waves
@@ -67,8 +67,18 @@ def _build_alone(
         if manifest["name"] == recipe.name and all(store.exists(f["path"]) for f in manifest.get("artefacts", [])):
             print(f"{store}: nothing to do, all {state.done:,} units are committed", file=sys.stderr)
             return manifest
-    with ray_session() if dag.fit else nullcontext():  # one for the units, and for what is drawn of them
-        return _build(recipe, dag, store, state, lease, started)
+    name = recipe.name or dag.name
+    say(name, "build_started", units=len(state.claim.unit_sizes), units_done=state.done, inputs=state.inputs)
+    try:
+        with ray_session() if dag.fit else nullcontext():  # one for the units, and for what is drawn of them
+            manifest = _build(recipe, dag, store, state, lease, started)
+    except BaseException as error:
+        ours = isinstance(error, BuildError | UserError)
+        say(name, "build_stopped", "error", error=str(error) if ours else type(error).__name__)
+        raise
+    told = {key: manifest[key] for key in ("samples", "bytes", "dataset_digest")}
+    say(name, "build_finished", **told, seconds=manifest["times"]["seconds"])
+    return manifest
 
 
 def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, started: float) -> dict[str, Any]:
@@ -77,7 +87,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, s
     if dag.asks:
         note_ledger(store, dag.asks.settings)
     try:
-        ran = run_units(dag, store, state, recipe.max_failed, purpose, lease) if state.left else Ran()
+        ran = run_units(recipe, dag, store, state, purpose, lease) if state.left else Ran()
     except TooManyFailed:
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
     built = _funnel(read_markers(store, state.left))
@@ -91,7 +101,8 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, s
         "ray_start_seconds": round(ran.ray_seconds, 3),
         "units_built": len(state.left),
     }
-    fitted = fit_artefact(dag, dag.fit, store, partial(_build_drawn, recipe, lease)) if dag.fit else None
+    of_drawn = recipe.model_copy(update={"name": f"{recipe.name}/drawn"})  # so that it is counted apart
+    fitted = fit_artefact(dag, dag.fit, store, partial(_build_drawn, of_drawn, lease)) if dag.fit else None
     lease.check()
     manifest = finish(
         store,
@@ -162,7 +173,7 @@ class Ran:
     counted: Mapping[str, float] = field(default_factory=dict)
 
 
-def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: Purpose, lease: Lease) -> Ran:
+def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Purpose, lease: Lease) -> Ran:
     """Build and commit the units that are left."""
     began = time.monotonic()
     if dag.asks:
@@ -179,15 +190,19 @@ def run_units(dag: Dag, store: Store, state: State, max_failed: float, purpose: 
         funnel = state.funnel
         start = {"units": float(state.done), "inputs": float(funnel.total), "samples": 0.0}
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
-        watch = WatchActor.remote(state.inputs, max_failed, start)
+        name, units = recipe.name or dag.name, len(state.claim.unit_sizes)
+        stages = {step.name: stage.name for stage in dag.stages for step in stage.steps}
+        watch = WatchActor.remote(Watched(name, stages, units, state.inputs, recipe.max_failed, start))
         past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
-        job = Job(uuid.uuid4().hex, dag, state.claim.unit_sizes, pa.array(state.payloads, pa.string()), store, past)
+        payloads = pa.array(state.payloads, pa.string())
+        job = Job(uuid.uuid4().hex, name, dag, state.claim.unit_sizes, payloads, store, past)
         handle = Handle(ray.put(job), job.id, watch, HostsActor.remote() if dag.fetches else None)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
             ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
-        with asked(dag, store, purpose) as llm:
+        with asked(name, dag, store, purpose) as llm:
             handle = replace(handle, llm=llm)
-            with Display(_reader(watch, llm), len(state.claim.unit_sizes), state.inputs, start, _calls(dag, state)):
+            read, news = _reader(watch, llm), _news(watch)
+            with Display(name, read, news, units, state.inputs, start, _calls(dag, state)):
                 for wave in waves(state.claim.unit_sizes, state.left):
                     lease.check()
                     run_wave(handle, dag.stages, wave, cluster, ShardSink(handle))
@@ -200,6 +215,10 @@ def _reader(watch: ray.actor.ActorHandle, llm: ray.actor.ActorHandle | None) -> 
         return {name: n for counts in ray.get([watch.read.remote(), *asked], timeout=5) for name, n in counts.items()}
 
     return read
+
+
+def _news(watch: ray.actor.ActorHandle) -> News:
+    return lambda seen: ray.get(watch.news.remote(seen), timeout=5)
 
 
 def _calls(dag: Dag, state: State) -> int:

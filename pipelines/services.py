@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import ray
 
 from builders.acquire.hosts import Claim, Grant, HostLimits
+from pipelines.metrics import Meters, UnitMeters
 from schemas.errors import BuildError
+from schemas.manifest import OUTCOMES, UnitMarker
+
+NEWS = 20
+"""Units whose lines are kept until the driver takes them."""
+_COMMONEST = 3
+"""Reasons of losses that a unit's line names."""
 
 
 class TooManyFailed(BuildError):
@@ -22,29 +32,76 @@ def failure_limit_passed(failed: int, seen: int, total: int, share: float) -> bo
     return seen >= min(total, 1000) and failed > share * seen
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A build, as far as it is watched. `stages` tells the stage of each step; `units` and `inputs` there are in all;
+    `start` holds what earlier runs counted."""
+
+    dataset: str
+    stages: Mapping[str, str]
+    units: int
+    inputs: int
+    max_failed: float
+    start: Mapping[str, float]
+
+
 class Watch:
-    """Counts for the whole build: what the display shows, and what stops a broken stage.
+    """Counts for the whole build: what the display, the logs and Prometheus show, and what stops a broken stage."""
 
-    `total` inputs in all; `start` holds what earlier runs counted.
-    """
-
-    def __init__(self, total: int, max_failed: float, start: Mapping[str, float]) -> None:
-        self._total, self._share = total, max_failed
-        self._counts = dict(start)
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._counts = dict(watched.start)
+        self._meters = UnitMeters(Meters(watched.dataset), watched.stages)
+        self._committed = bytearray(watched.units)
+        self._news: deque[dict[str, Any]] = deque(maxlen=NEWS)
+        self._told = 0
+        self._tell_left()
 
     def add(self, amounts: Mapping[str, float]) -> None:
         """Add to the named counters."""
         for name, amount in amounts.items():
             self._counts[name] = self._counts.get(name, 0) + amount
 
-    def commit(self, amounts: Mapping[str, float]) -> bool:
-        """Add a committed unit's counts; False where too many records have failed by now."""
-        self.add(amounts)
+    def commit(self, marker: UnitMarker) -> bool:
+        """Count a committed unit, once however often it is told; False where too many records have failed by now."""
+        if not self._committed[marker.unit]:
+            self._committed[marker.unit] = 1
+            inputs = marker.inputs
+            amounts = {"units": 1, "inputs": inputs.total, "samples": marker.samples}
+            self.add({**amounts, **{name: getattr(inputs, name) for name in OUTCOMES}})
+            self._meters.count(marker)
+            self._tell_left()
+            self._news.append(news_of(marker))
+            self._told += 1
         failed, seen = self._counts["failed"], self._counts["inputs"]
-        return not failure_limit_passed(int(failed), int(seen), self._total, self._share)
+        return not failure_limit_passed(int(failed), int(seen), self._watched.inputs, self._watched.max_failed)
+
+    def _tell_left(self) -> None:
+        watched, counts = self._watched, self._counts
+        self._meters.left(watched.units - counts["units"], watched.inputs - counts["inputs"])
 
     def read(self) -> dict[str, float]:
         return dict(self._counts)
+
+    def news(self, seen: int) -> tuple[int, list[dict[str, Any]]]:
+        """How many units were committed, and what is told of those after the first `seen`: of the last ones, where
+        there are more than NEWS."""
+        fresh = self._told - seen
+        return self._told, list(self._news)[-fresh:] if fresh > 0 else []
+
+
+def news_of(marker: UnitMarker) -> dict[str, Any]:
+    """What one line tells of a committed unit. `bytes` are those of its shard."""
+    reasons = marker.records.as_json()["reasons"]
+    return {
+        "unit": marker.unit,
+        "inputs": marker.inputs.total,
+        **{name: getattr(marker.inputs, name) for name in OUTCOMES},
+        "samples": marker.samples,
+        "bytes": marker.shard.size if marker.shard else 0,
+        "seconds": round(sum(marker.seconds.values()), 3),
+        "reasons": dict(list(reasons.items())[:_COMMONEST]),
+    }
 
 
 WatchActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)(Watch)

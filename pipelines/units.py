@@ -21,7 +21,8 @@ from builders import rows
 from builders.shards.carry import Past, find, is_marked, mark, merge
 from builders.shards.store import Store
 from builders.shards.unit import commit_unit
-from builders.step import Services
+from builders.step import Services, Step
+from pipelines import logs
 from pipelines.asking import ClusterAsks
 from pipelines.dag import Dag, check_columns
 from pipelines.services import ClusterCounters, ClusterHosts, TooManyFailed
@@ -39,6 +40,7 @@ class Job:
     """
 
     id: str
+    dataset: str
     dag: Dag
     sizes: tuple[int, ...]
     payloads: pa.StringArray
@@ -90,9 +92,20 @@ def run_stage(table: pa.Table, handle: Handle, index: int) -> pa.Table:
         for step in stage.steps:
             _set_up(step, services)
         _ready.add(index)
-    table = run_steps(table, stage.steps, stage.batch)
+    with logs.about(dataset=job.dataset, unit=unit_of(table), stage=stage.name):
+        table = run_steps(table, stage.steps, stage.batch)
+        _tell_failures(table, stage.steps)
     done = set(job.dag.done_with(index))
     return table.drop_columns([name for name in table.column_names if name in done])
+
+
+def _tell_failures(table: pa.Table, steps: Sequence[Step]) -> None:
+    """A line for each record that failed in these steps."""
+    failed = table.select([rows.KEY, rows.STEP, rows.REASON]).filter(pc.equal(table[rows.OUTCOME], "failed"))
+    here = {step.name for step in steps}
+    for key, step, reason in zip(*(column.to_pylist() for column in failed.columns), strict=True):
+        if step in here:
+            logs.tell("record_failed", "warning", step=step, key=key, reason=reason)
 
 
 def _set_up(step: Any, services: Services) -> None:
@@ -174,9 +187,7 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
             marker = commit_unit(
                 job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit].as_py()
             )
-            counts = {"units": 1, "inputs": marker.inputs.total, "samples": marker.samples}
-            counts |= {name: getattr(marker.inputs, name) for name in ("kept", "rejected", "failed")}
-            if not ray.get(self._handle.watch.commit.remote(counts)):
+            if not ray.get(self._handle.watch.commit.remote(marker)):
                 raise TooManyFailed("too many records failed")
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from builders import rows
 from builders.shards.unit import PARENTS
 from builders.step import Child, Failed, Pack, Record, Rejected, Result, Step
+from pipelines.logs import raised, tell
 from schemas.errors import BuildError, UserError
 
 DETAIL_MAX = 500
@@ -82,6 +83,8 @@ def _results(step: Step, records: list[Record]) -> Iterator[Result]:
     except (BuildError, UserError, MemoryError):
         raise
     except Exception as error:
+        if len(records) > 1:
+            tell("batch_raised", "warning", step=step.name, records=len(records), **raised(error))
         yield from _one_by_one(step, records) if len(records) > 1 else [_failed(error)]
         return
     if not isinstance(results, Sequence) or len(results) != len(records):

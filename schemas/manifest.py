@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,8 +82,8 @@ class UnitMarker:
     `inputs` counts the unit's source records, `records` what they became after fan-out, `samples` what the shard holds.
     `shard` is None where nothing was kept, `embeddings` where none were asked for. `tallies` sums the countable columns
     over all records, kept or not. `payloads` identifies the source files that the unit was read from, as they were
-    listed (names and sizes). `seconds` is worker time by step, in this attempt; it is the one thing here that differs
-    between equal builds.
+    listed (names and sizes). `seconds` is worker time by step, in this attempt, `committed` when it ended, by the clock
+    of the worker; these two are what differs here between equal builds.
     """
 
     unit: int
@@ -96,6 +97,7 @@ class UnitMarker:
     tallies: dict[str, int]
     payloads: str
     seconds: dict[str, float]
+    committed: datetime.datetime | None = None
 
     def as_json(self) -> dict[str, Any]:
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -103,6 +105,7 @@ class UnitMarker:
             data[name] = data[name].as_json()
         for name in ("shard", "index", "rejects", "embeddings"):
             data[name] = vars(data[name]) if data[name] else None
+        data["committed"] = self.committed and self.committed.isoformat()
         return data
 
     @classmethod
@@ -113,7 +116,20 @@ class UnitMarker:
             data[name] = Funnel.from_json(data[name])
         for name in ("shard", "index", "rejects", "embeddings"):
             data[name] = File(**data[name]) if data[name] else None
+        if committed := data.get("committed"):
+            data["committed"] = _time(committed)
         marker = cls(**data)
         if not all(type(count) is int for count in (marker.unit, marker.samples, *marker.tallies.values())):
             raise TypeError("a marker counts in whole numbers")
         return marker
+
+
+def _time(text: str) -> datetime.datetime:
+    """Raises TypeError where it is no time of some place."""
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TypeError(str(error)) from None
+    if time.tzinfo is None:
+        raise TypeError("a marker's time has a time zone")
+    return time

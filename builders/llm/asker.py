@@ -269,7 +269,8 @@ class Asker:
         finally:
             self._settle(reserved, usd)
         unpriced = entry.answered and entry.usd is None
-        self._tell({"asked": 1, "answers": int(entry.answered), "unpriced": int(unpriced), "usd": usd})
+        tokens = {"tokens_in": entry.tokens_in or 0, "tokens_out": entry.tokens_out or 0}
+        self._tell({"asked": 1, "answers": int(entry.answered), "unpriced": int(unpriced), "usd": usd, **tokens})
         self._answered |= entry.answered
         self._reached |= sent.status is not None
         return entry, sent

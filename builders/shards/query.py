@@ -99,6 +99,7 @@ _MARKER = ", ".join(
         "tallies": "'MAP(VARCHAR, BIGINT)'",
         "payloads": "'VARCHAR'",
         "seconds": "'MAP(VARCHAR, DOUBLE)'",
+        "committed": "'TIMESTAMPTZ'",
     }.items()
 )
 """A marker's columns: told, because DuckDB would guess them from some of the files and drop what these lack."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ def commit_unit(
         tallies,
         payloads,
         {k: round(v, 3) for k, v in seconds.items()},
+        datetime.datetime.now(datetime.UTC),
     )
     store.put_bytes(marker_path(unit), json.dumps(marker.as_json(), indent=1).encode())
     return marker
