@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_export, cli_models, cli_submit, cli_units
+from pipelines import cli_export, cli_models, cli_status, cli_submit, cli_units
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe
 from schemas.recipe import Recipe
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Mill raw pairs into training sets.",
 )
 app.command()(cli_export.export)
+app.command()(cli_status.status)
 app.command()(cli_submit.submit)
 app.add_typer(cli_units.app, name="units")
 app.add_typer(cli_models.app, name="models")
