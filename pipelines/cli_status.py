@@ -50,8 +50,8 @@ def _lines(found: Status) -> Iterator[str]:
     yield from _pace(found)
     for outcome in ("failed", "rejected"):
         yield from _reasons(outcome, found.reasons)
-    if found.worker_seconds:
-        slowest = sorted(found.worker_seconds.items(), key=lambda item: -item[1])[:_MOST_REASONS]
+    slowest = sorted(found.worker_seconds.items(), key=lambda item: -item[1])[:_MOST_REASONS]
+    if slowest := [(step, seconds) for step, seconds in slowest if seconds >= 0.5]:
         yield f"worker    {', '.join(f'{step} {seconds:,.0f} s' for step, seconds in slowest)}"
     yield from _cost(found)
     if found.estimated_from:

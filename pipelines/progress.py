@@ -95,7 +95,7 @@ class Display:
         if more > 0:
             logs.tell("units_committed", more=more, **done)
         for unit in units:
-            logs.tell("unit_committed", **unit, **done)
+            logs.tell("unit_committed", **unit)
         if time.monotonic() - self._told_at >= _PROGRESS_EVERY_S:
             self._told_at = time.monotonic()
             logs.tell("progress", **done, **self._progress(counts))

@@ -71,7 +71,8 @@ class Watch:
             self.add({**amounts, **{name: getattr(inputs, name) for name in OUTCOMES}})
             self._meters.count(marker)
             self._tell_left()
-            self._news.append(news_of(marker))
+            done = {"units_done": int(self._counts["units"]), "units": self._watched.units}
+            self._news.append({**news_of(marker), **done})
             self._told += 1
         failed, seen = self._counts["failed"], self._counts["inputs"]
         return not failure_limit_passed(int(failed), int(seen), self._watched.inputs, self._watched.max_failed)

@@ -137,14 +137,16 @@ def spread(units: Sequence[int]) -> Sequence[int]:
 
 def _fold(store: Store, units: Sequence[int], done: int) -> dict[str, Any]:
     """The sums over the markers of `units`; a few are in memory at a time."""
-    inputs, reasons, seconds = Funnel(), Counter[str](), Counter[str]()
+    inputs, reasons = Funnel(), Counter[str]()
+    seconds: dict[str, float] = {}
     commits: list[tuple[datetime.datetime, int]] = []
     samples = size = read = 0
     for marker in _markers(store, units):
         read += 1
         inputs.add(marker.inputs)
         reasons.update(marker.records.reasons)
-        seconds.update(marker.seconds)  # type: ignore[arg-type]  # a Counter adds fractions as well
+        for step, took in marker.seconds.items():
+            seconds[step] = seconds.get(step, 0.0) + took
         samples += marker.samples
         size += marker.shard.size if marker.shard else 0
         if marker.committed:
@@ -182,9 +184,10 @@ def _speed(commits: Sequence[tuple[datetime.datetime, int]]) -> float | None:
     if not commits:
         return None
     last = max(commits)[0]
-    recent = sorted(one for one in commits if (last - one[0]).total_seconds() <= RECENT_S)
-    took = (last - recent[0][0]).total_seconds()
-    return sum(inputs for _, inputs in recent[1:]) / took if took else None
+    recent = [one for one in commits if (last - one[0]).total_seconds() <= RECENT_S]
+    first = min(recent)[0]
+    took = (last - first).total_seconds()
+    return sum(inputs for at, inputs in recent if at > first) / took if took else None
 
 
 def _scaled(told: Mapping[str, Any], inputs_done: int) -> dict[str, Any]:

@@ -170,6 +170,8 @@ def test_the_news_are_the_units_since_the_last_time_as_lines(kept: Kept) -> None
                 "bytes": 1000,
                 "seconds": 1.75,
                 "reasons": {"rejected/clip/low_score": 2, "failed/decode/OSError": 1},
+                "units_done": 1,
+                "units": 3,
             }
         ],
     )
