@@ -11,7 +11,9 @@ import pytest
 
 from pipelines.metrics import METERS, Meter
 
-DASHBOARD: dict[str, Any] = json.loads((Path(__file__).parents[2] / "deploy/grafana.json").read_text())
+_ROOT = Path(__file__).parents[2]
+GUIDE = (_ROOT / "docs/watching.md").read_text()
+DASHBOARD: dict[str, Any] = json.loads((_ROOT / "deploy/grafana.json").read_text())
 _METER = re.compile(r"\bray_\w+")
 _WORDS = re.compile(r"\b(?:by|ignoring|on|group_left|group_right) *\(([^()]*)\)")
 
@@ -57,16 +59,18 @@ def test_every_meter_is_shown() -> None:
     assert {meter.name for _, query in panels() for meter in meters(query)} == {meter.name for meter in METERS}
 
 
+def test_every_meter_is_told_of_with_its_tags() -> None:
+    rows = [line for line in GUIDE.splitlines() if line.startswith("| `ray_")]
+    told = {name: set(re.findall(r"`(\w+)`", row.split("|")[2])) for row in rows for name in _METER.findall(row)}
+    assert told == {meter.exported: set(meter.tags) for meter in METERS}
+
+
 def test_legends_name_tags_by_which_the_query_sums() -> None:
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
             shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-            summed = {
-                word
-                for words in re.findall(r"\bby *\(([^()]*)\)", target["expr"])
-                for word in re.findall(r"\w+", words)
-            }
-            assert shown <= summed, panel["title"]
+            summed = re.findall(r"\w+", " ".join(re.findall(r"\bby *\(([^()]*)\)", target["expr"])))
+            assert shown <= set(summed), panel["title"]
 
 
 def test_the_datasource_is_asked_for_and_panels_lie_beside_each_other() -> None:
