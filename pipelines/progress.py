@@ -18,6 +18,8 @@ from schemas.manifest import OUTCOMES
 _EVERY_S = 0.5
 _LINES_EVERY_S = 1.0
 _PROGRESS_EVERY_S = 10.0
+_LAST_S = 11.0
+"""The last units are waited for: two questions to a watch that may take 5 s each."""
 
 News = Callable[[int], tuple[int, Sequence[Mapping[str, Any]]]]
 """See `Watch.news`."""
@@ -58,7 +60,7 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=_LAST_S)
 
     def _run(self) -> None:
         if self._console.is_terminal:

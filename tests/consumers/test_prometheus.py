@@ -134,7 +134,8 @@ def build(recipe: Path, out: Path, address: str, *sets: str) -> Path:
 
 @pytest.mark.timeout(600)
 def test_every_query_of_the_dashboard_has_data(prometheus: str, cluster: Cluster, tmp_path: Path) -> None:
-    targets = Path(cluster.head_node.get_session_dir_path()) / "prom_metrics_service_discovery.json"
+    session = Path(cluster.head_node.get_session_dir_path())
+    targets, logs = session / "prom_metrics_service_discovery.json", session / "logs"
     wait(targets.exists, "Ray to write where its nodes tell their metrics")
     with scraping(prometheus, targets, tmp_path) as server, serve(reply) as api:
         wait(lambda: server.is_up(2), "both nodes to be scraped")
@@ -150,5 +151,16 @@ def test_every_query_of_the_dashboard_has_data(prometheus: str, cluster: Cluster
 
     assert [query for query, values in known.items() if not any(map(math.isfinite, values))] == []
     assert float(committed) == 24
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    lines = events(log)
     assert sorted(line["unit"] for line in lines if line["event"] == "unit_committed") == list(range(12))
+    told = [line for file in logs.glob("worker-*.err") for line in events(file)]
+    failed = [line for line in told if line["event"] == "record_failed"]
+    assert {(line["dataset"], line["stage"], line["step"], line["reason"]) for line in failed} == {
+        ("recipe", "ask", "ask", "server_error")
+    }
+    assert all(line["key"].startswith("scene-") and line["unit"] < 12 for line in failed)
+
+
+def events(file: Path) -> list[dict[str, Any]]:
+    """The lines for machines in a log."""
+    return [json.loads(line) for line in file.read_text().splitlines() if line.startswith('{"at"')]

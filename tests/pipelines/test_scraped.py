@@ -12,14 +12,17 @@ import pytest
 import ray
 from prometheus_client.parser import text_string_to_metric_families
 
+from builders.llm import batch
 from builders.step import Child, Record, Rejected
 from pipelines.dag import Stage
 from pipelines.metrics import METERS
-from tests.builders.llm import replies
+from tests.builders.llm import batch_server, replies
 from tests.builders.llm.server import Seen, serve
 from tests.pipelines.coco import good_pairs
 from tests.pipelines.milling import mill
 from tests.pipelines.test_llava_asked import SCENE, TALK, recipe_for
+from tests.pipelines.test_llava_batch import recipe_for as batch_recipe
+from tests.pipelines.test_llava_batch import talks
 from tests.pipelines.toys import INT, Numbers, Toy, dag, number
 
 pytestmark = pytest.mark.ray
@@ -134,3 +137,17 @@ def test_the_counters_of_a_model_are_those_of_the_ledger(tmp_path: Path, out: Pa
     assert known["ray_gristmill_llm_requests_total"] == {}
     assert known["ray_gristmill_llm_answers_total"] == {(*who, "ledger"): again["from_ledger"]}
     assert known["ray_gristmill_llm_saved_usd_total"] == pytest.approx({who: again["saved_usd"]})
+
+
+def test_the_answers_of_a_batch_are_counted_when_its_pass_ends(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", batch_server.KEY)
+    monkeypatch.setattr(batch, "FIRST_POLL", 0.01)
+    with batch_server.serve() as site:
+        site.row = talks
+        last = mill(batch_recipe(tmp_path, site.base_url), out, "name=batched", "source.limit=8")["llm"]["last_run"]
+
+    found = scraped("batched", ANSWERS, last["answers"])
+    assert found["ray_gristmill_llm_requests_total"] == {("llm", "mill-1"): last["requests"]}
+    assert found["ray_gristmill_llm_usd_total"] == pytest.approx({("llm", "mill-1"): last["usd"]})
