@@ -11,6 +11,7 @@ import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import UserError, first_line
 
