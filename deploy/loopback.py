@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,8 +27,8 @@ MARK = "GRISTMILL_CLUSTER"
 """The variable that every process of a cluster inherits: what is ended is what holds it, and nothing else."""
 STORE_BYTES = 150_000_000
 """Memory of each node's object store: a unit of the demo is some megabytes."""
-START_S = 300
-"""Ray starts within 10 s; a machine that does much else takes minutes."""
+START_S = 120
+"""For one try. Ray starts within 10 s; a machine that does much else takes a minute."""
 
 
 @dataclass
@@ -87,7 +87,6 @@ def loopback(workers: int = 2, cpus: int = 1) -> Iterator[Loopback]:
     Raises RuntimeError where a node does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="gm-", dir="/tmp"))  # sockets lie below: no path may pass 107 bytes
-    gcs, dashboard, client = _free_ports(3)
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
@@ -96,37 +95,49 @@ def loopback(workers: int = 2, cpus: int = 1) -> Iterator[Loopback]:
         "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}",  # a job's `python` is this one
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_ADDRESS": f"127.0.0.2:{gcs}",
-        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     cluster = Loopback(folder, secrets.token_hex(8), env)
+
+    def head() -> list[str]:
+        gcs, dashboard, client = _free_ports(3)
+        env["RAY_ADDRESS"], env["RAY_API_SERVER_ADDRESS"] = f"127.0.0.2:{gcs}", f"http://127.0.0.1:{dashboard}"
+        told = ["--head", f"--port={gcs}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+        return [*told, f"--ray-client-server-port={client}", "--num-cpus=0"]
+
     try:
-        head = ["--head", f"--port={gcs}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-        _start(cluster, "head", [*head, f"--ray-client-server-port={client}", "--num-cpus=0"], 2, 1)
+        _start(cluster, "head", head, 2, 1)
         for number in range(workers):
-            options = [f"--address={env['RAY_ADDRESS']}", f"--num-cpus={cpus}"]
-            _start(cluster, f"worker{number}", options, 3 + number, 2 + number)
+            name = f"worker{number}"
+            _start(
+                cluster, name, lambda: [f"--address={env['RAY_ADDRESS']}", f"--num-cpus={cpus}"], 3 + number, 2 + number
+            )
         yield cluster
     finally:
         cluster.stop()
 
 
-def _start(cluster: Loopback, node: str, options: Sequence[str], address: int, nodes: int) -> None:
+def _start(cluster: Loopback, node: str, options: Callable[[], Sequence[str]], address: int, nodes: int) -> None:
     """`ray start` of one node, until the cluster counts `nodes`. Raises RuntimeError.
 
-    `ray start` gives up after 30 s, which a busy machine may take: it gets three tries.
+    It gets three tries: `ray start` gives up after 30 s, which a busy machine may take, and another process may have
+    taken a port that was free; the head then runs on without its job server.
     """
     for _ in range(3):
-        process = cluster.nodes[node] = _launch(cluster, node, options, address)
+        process = cluster.nodes[node] = _launch(cluster, node, options(), address)
         end = time.monotonic() + START_S
         while process.poll() is None and time.monotonic() < end:
             if cluster.alive() == nodes:
                 return
+            if gone := [name for name, other in cluster.nodes.items() if name != node and other.poll() is not None]:
+                raise RuntimeError(f"{gone[0]} ended while {node} started:\n{_last(cluster, gone[0])}")
             time.sleep(0.5)
         cluster.kill(node)
-    told = "\n".join(cluster.log(node).splitlines()[-20:])
-    raise RuntimeError(f"{node} did not start:\n{told}")
+    raise RuntimeError(f"{node} did not start:\n{_last(cluster, node)}")
+
+
+def _last(cluster: Loopback, node: str) -> str:
+    return "\n".join(cluster.log(node).splitlines()[-20:])
 
 
 def _launch(cluster: Loopback, node: str, options: Sequence[str], address: int) -> subprocess.Popen[bytes]:
@@ -152,11 +163,14 @@ def _launch(cluster: Loopback, node: str, options: Sequence[str], address: int) 
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+    """Below those that Linux hands out by itself (32768 and up), of which Ray's own processes take some at any time."""
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(range(20_000, 32_000))
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("", port))
+            found += [port] if port not in found else []
+    return found
 
 
 def _end(mark: str) -> None:
