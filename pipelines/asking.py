@@ -23,6 +23,7 @@ from builders.llm.request import Entry, Purpose, Request
 from builders.shards.store import Store
 from pipelines.dag import Dag
 from pipelines.metrics import Meters, count_asked
+from pipelines.services import beside_driver
 from schemas.endpoint import Endpoint
 from schemas.errors import BuildError, UserError
 
@@ -178,7 +179,8 @@ def asked(dataset: str, dag: Dag, store: Store, purpose: Purpose) -> Iterator[ra
         return
     settings = dag.asks.settings
     key, at = key_of(settings), ledger_store(store, settings)
-    actor = AskingActor.options(max_concurrency=10_000).remote(dataset, settings, at, purpose, key is not None)
+    asking = AskingActor.options(max_concurrency=10_000, **beside_driver())
+    actor = asking.remote(dataset, settings, at, purpose, key is not None)
     _got(actor.open.remote(key))
     ended = threading.Event()
     threading.Thread(target=_keep_open, args=(actor, key, ended), daemon=True).start()

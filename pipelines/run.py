@@ -31,7 +31,7 @@ from pipelines.dag import Dag
 from pipelines.fit import fit_artefact
 from pipelines.hardware import Cluster, lacking, unplaceable
 from pipelines.progress import Display, News, say
-from pipelines.services import HostsActor, TooManyFailed, WatchActor, Watched, failure_limit_passed
+from pipelines.services import HostsActor, TooManyFailed, WatchActor, Watched, beside_driver, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
 from pipelines.units import Handle, Job, ShardSink
 from pipelines.wave import configure, run_wave, waves
@@ -192,11 +192,14 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}
         name, units = recipe.name or dag.name, len(state.claim.unit_sizes)
         stages = {step.name: stage.name for stage in dag.stages for step in stage.steps}
-        watch = WatchActor.remote(Watched(name, stages, units, state.inputs, recipe.max_failed, start))
+        watch = WatchActor.options(**beside_driver()).remote(
+            Watched(name, stages, units, state.inputs, recipe.max_failed, start)
+        )
         past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
         payloads = pa.array(state.payloads, pa.string())
         job = Job(uuid.uuid4().hex, name, dag, state.claim.unit_sizes, payloads, store, past)
-        handle = Handle(ray.put(job), job.id, watch, HostsActor.remote() if dag.fetches else None)
+        hosts = HostsActor.options(**beside_driver()).remote() if dag.fetches else None
+        handle = Handle(ray.put(job), job.id, watch, hosts)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
             ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
         with asked(name, dag, store, purpose) as llm:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from builders.acquire.hosts import Claim, Grant, HostLimits
 from pipelines.metrics import Meters, UnitMeters
@@ -18,6 +19,13 @@ NEWS = 20
 """Units whose lines are kept until the driver takes them."""
 _COMMONEST = 3
 """Reasons of losses that a unit's line names."""
+
+
+def beside_driver() -> dict[str, NodeAffinitySchedulingStrategy]:
+    """Options of an actor that put it on the driver's node, the head: a worker's node may be taken away at any time,
+    and what the actor counted or limited would be gone, and its callers with it."""
+    node = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 class TooManyFailed(BuildError):
@@ -105,7 +113,7 @@ def news_of(marker: UnitMarker) -> dict[str, Any]:
     }
 
 
-WatchActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)(Watch)
+WatchActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Watch)
 
 
 class ClusterCounters:
@@ -118,7 +126,7 @@ class ClusterCounters:
         self._actor.add.remote(dict(amounts))
 
 
-HostsActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)(HostLimits)
+HostsActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(HostLimits)
 
 
 class ClusterHosts:
