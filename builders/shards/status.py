@@ -28,6 +28,7 @@ from builders.shards.dataset import (
     read_marker,
 )
 from builders.shards.store import Store
+from builders.shards.unit import marker_path
 from schemas.errors import UserError
 from schemas.manifest import OUTCOMES, Funnel, UnitMarker
 
@@ -171,6 +172,8 @@ def _markers(store: Store, units: Sequence[int]) -> Iterator[UnitMarker]:
         try:
             return read_marker(store, unit)
         except UserError:
+            if store.exists(marker_path(unit)):
+                raise
             return None
 
     rest = iter(units)
