@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from builders.shards.query import connect
+from builders.shards.query import samples_of
 from builders.shards.store import Store
 from schemas.errors import UserError
 
@@ -28,11 +28,8 @@ def grit_statistics(store: Store) -> dict[str, Any]:
     whose chunks got no box, or none that the crop left. `heads` maps the most frequent head nouns of the spans to how
     many they name. Raises UserError for an index of another kind.
     """
-    connection = connect(store, "samples")
-    try:
+    with samples_of(store) as connection:
         return _counted(connection, store)
-    finally:
-        connection.close()
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from PIL import Image
 
 from builders.cards import bands, photos, spoken
-from builders.shards.query import connect
+from builders.shards.query import samples_of
 from builders.shards.store import Store
 from builders.shards.tar import read_members
 
@@ -31,13 +32,20 @@ class Shown:
 
 def pick(store: Store, count: int) -> list[Shown]:
     """Up to `count` samples, one a photo or input first, evenly over the dataset; the same ones each time."""
-    connection = connect(store, "samples")
+    with samples_of(store) as connection:
+        rows = _chosen(connection, count)
+    step = max(1, len(rows) // count)
+    return [_read(store, *row) for row in rows[::step][:count]]
+
+
+def _chosen(connection: duckdb.DuckDBPyConnection, count: int) -> list[Any]:
+    """Key, shard and members of the samples to choose from, those of other photos or inputs first."""
     columns = connection.sql("select * from samples limit 0").columns
     photo: list[str] = [name for name in ("image_file", "url") if name in columns]
     # where there is no photo, one of each input, by a fixed draw: its first child would always be of the same form
     first = "n_phrases desc, key" if "n_phrases" in columns else "key" if photo else "md5(key)"
     group = ", ".join([*(photo or ["parent"]), "key"])
-    rows = connection.sql(
+    return connection.sql(
         f"""
             with numbered as (
                 select *, row_number() over (partition by coalesce({group}) order by {first}) as turn
@@ -51,8 +59,6 @@ def pick(store: Store, count: int) -> list[Shown]:
             order by place
             """
     ).fetchall()
-    step = max(1, len(rows) // count)
-    return [_read(store, *row) for row in rows[::step][:count]]
 
 
 def _read(store: Store, key: str, shard: str, members: list[dict[str, Any]]) -> Shown:

@@ -7,7 +7,7 @@ import io
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -35,6 +35,17 @@ def connect(store: Store, sql: str = "units") -> duckdb.DuckDBPyConnection:
     if units:
         _add_units(connection, store, units, sql)
     return connection
+
+
+@contextlib.contextmanager
+def samples_of(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the views samples and rejects. Raises UserError where no unit is committed, BuildError where
+    their files cannot be read."""
+    try:
+        with contextlib.closing(connect(store, "samples")) as connection:
+            yield connection
+    except duckdb.Error as error:
+        raise BuildError(f"{store}: {_words(error)}; `gristmill verify` names the file if one is damaged") from None
 
 
 def _check(store: Store) -> None:

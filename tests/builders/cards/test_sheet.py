@@ -17,6 +17,7 @@ from builders.cards.sheet import Shown, describe, draw_sheet, pick
 from builders.shards.dataset import Claim, write_claim
 from builders.shards.store import Store
 from builders.shards.unit import Layout, Member, commit_unit
+from schemas.errors import BuildError
 
 LAYOUT = Layout((Member("image", extension_from="format"), Member("caption", "txt"), Member("json", "json")))
 
@@ -78,6 +79,13 @@ def test_a_picked_sample_is_read_back_from_its_shard(store: Store) -> None:
     assert one.media == {"png": photo("lime")}
     assert one.record["caption"] == "a dog, caption 3"
     assert describe(one) == "k3  <grounding>a dog, caption 3"
+
+
+def test_an_index_that_cannot_be_read_is_told_in_one_line(store: Store) -> None:
+    [path] = store.list("index")
+    store.put_bytes(path, store.read_bytes(path)[:100])
+    with pytest.raises(BuildError, match="; `gristmill verify` names the file if one is damaged$"):
+        pick(store, 1)
 
 
 def test_boxes_are_drawn_where_they_are_in_the_phrases_colour(tmp_path: Path) -> None:
