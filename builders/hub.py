@@ -46,13 +46,20 @@ def on_this_node(folder: Path, files: Sequence[Path], field: str) -> Path:
     names += ["*.index.json"] if any("-of-" in name for name in names) else []
     if all(any(folder.glob(name)) for name in names):  # while another worker fetches them, some are not there
         return folder
-    repository = folder.parent.parent.name  # models--owner--name/snapshots/REVISION
-    if folder.parent.name != "snapshots" or not repository.startswith("models--"):
+    revision = revision_of(folder / names[0])
+    if revision is None:
         raise UserError(
             f"{field}: the node {platform.node()} has no {folder}, or not all of it; put it where every node sees it, "
             "or name a model on the hub (owner/name)"
         )
-    return _fetched("/".join(repository.split("--")[1:]), field, names, folder.name)
+    repository = folder.parent.parent.name  # models--owner--name/snapshots/REVISION
+    return _fetched("/".join(repository.split("--")[1:]), field, names, revision)
+
+
+def revision_of(file: Path) -> str | None:
+    """The revision of a file in the hub's cache (models--owner--name/snapshots/REVISION/file); None of any other."""
+    snapshots = file.parent.parent
+    return file.parent.name if snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--") else None
 
 
 def _fetched(model: str, field: str, files: Sequence[str], revision: str | None = None) -> Path:

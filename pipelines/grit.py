@@ -144,6 +144,7 @@ def _similarity(recipe: GritRecipe, missing: Set[str]) -> tuple[tuple[Stage, ...
     for i, clip in enumerate(recipe.clip):
         spec = _clip_spec(recipe, i)
         files = ClipFiles(clip.model, Preprocess(), 0, None, ()) if spec.field in missing else find_clip(spec)
+        spec = replace(spec, revision=files.revision)
         suffix = clip.column.removeprefix("clip_similarity")
         image = images.setdefault(files.preprocess, PrepareImage(files.preprocess, suffix=suffix))
         text = PrepareText(spec, suffix=suffix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,7 @@ def pairs(recipe: PairsRecipe) -> Dag:
             recipe.clip.model, recipe.clip.pretrained, recipe.clip.precision, random_seed=recipe.clip.random_seed
         )
         files = find_clip(spec)
+        spec = replace(spec, revision=files.revision)
         score = _scored(recipe.clip, spec, files)
         stages += [
             Stage("prepare", _prepared(recipe.clip, spec, files)),

@@ -154,7 +154,7 @@ def _speaking(recipe: SpeechChainRecipe) -> tuple[Stage, Models, Asking | None]:
     if isinstance(tts, VitsTts):
         folder, files = find_vits(tts.model)
         chance = (tts.noise_scale, tts.noise_scale_duration, tts.speaking_rate)
-        engine = Vits(str(folder), tts.voices, tts.language, *chance)
+        engine = Vits(folder, files, tts.voices, tts.language, *chance)
         return Stage("speak", (SpeakText(engine, seed, PARTS),), gpus=1), {"tts.model": files}, None
     asked = OpenAiSpeech(tts.model, tts.voices, tts.provider, tts.language, tts.instructions, tts.speed)
     step = AskSpeech(asked, seed, PARTS)

@@ -6,13 +6,14 @@ Nothing is swapped in: a model is named whole (architecture and weights), or the
 from __future__ import annotations
 
 import difflib
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from builders.filters.clip_image import Preprocess
-from builders.hub import read_config
+from builders.hub import read_config, revision_of
 from builders.need import Need, cached
 from schemas.errors import UserError, first_line
 
@@ -49,6 +50,8 @@ class ClipSpec:
     random_seed: int | None = None
     field: str = "clip"
     """What the recipe calls it, for errors."""
+    revision: str | None = None
+    """Of the hub's repository, as the driver found it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class ClipFiles:
     weights: str | None
     decisive: tuple[Path, ...]
 
+    @property
+    def revision(self) -> str | None:
+        """Of the hub's repository that the model was fetched from."""
+        return revision_of(self.decisive[-1]) if self.decisive else None
+
 
 def open_clip() -> Any:
     """The open_clip module, imported here alone: torchvision, which it imports, may have to be completed first."""
@@ -93,7 +101,18 @@ def open_clip() -> Any:
 
 
 def find_clip(spec: ClipSpec) -> ClipFiles:
-    """Finds, and fetches where need be, what the spec names. Raises UserError where it is not there or is not whole."""
+    """Finds, and fetches where need be, what the spec names. Raises UserError where it is not there or is not whole, or
+    is of another revision than the spec has."""
+    files = _found(spec)
+    if spec.revision and files.revision != spec.revision:
+        raise UserError(
+            f"{spec.field}.model: {spec.model} has changed on the hub: the node {platform.node()} has its revision "
+            f"{files.revision}, the build began with {spec.revision}; put that one in a folder that every node sees"
+        )
+    return files
+
+
+def _found(spec: ClipSpec) -> ClipFiles:
     random, field = spec.random_seed is not None, spec.field
     if random and spec.pretrained:
         raise UserError(f"{field}.random_seed: {field}.pretrained names weights already; leave one of them out")

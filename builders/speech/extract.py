@@ -93,16 +93,14 @@ class HubertLayer:
 
     def setup(self, services: Services) -> None:
         """Raises UserError for a model that is not whole."""
-        import torch
-
-        if services.device == "cpu":
-            torch.set_num_threads(self.threads)
         self._model = Hubert(self.files, services.device)
 
     def __call__(self, sounds: Sequence[Sound]) -> list[np.ndarray]:
         import torch
 
         assert self._model is not None, "not set up"
+        if self._model.device.type == "cpu":
+            torch.set_num_threads(self.threads)  # each time: the process may run a step that takes another number
         found: dict[int, np.ndarray] = {}
         while left := [i for i in range(len(sounds)) if i not in found]:
             try:

@@ -129,9 +129,9 @@ class Hubert:
         encoder.layers = encoder.layers[: files.layer]
         if self._model.config.do_stable_layer_norm:
             encoder.layer_norm = torch.nn.Identity()  # it follows the last layer of all, and is none itself
-        self._device = torch.device(device)
+        self.device = torch.device(device)
         self.batch_seconds = BATCH_SECONDS[device]
-        self._model.eval().requires_grad_(False).to(self._device)
+        self._model.eval().requires_grad_(False).to(self.device)
 
     def __call__(self, sounds: Sequence[Sound]) -> list[np.ndarray]:
         """Frames x dimensions, float32, of each sound; none of one that is too short for a frame."""
@@ -159,9 +159,9 @@ class Hubert:
         plain = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), plain:
             fronts = [self._front(sound) for sound in sounds]
-            lengths = torch.tensor([len(front) for front in fronts], device=self._device)
+            lengths = torch.tensor([len(front) for front in fronts], device=self.device)
             hidden = torch.nn.utils.rnn.pad_sequence(fronts, batch_first=True)
-            mask = torch.arange(hidden.shape[1], device=self._device) < lengths[:, None]
+            mask = torch.arange(hidden.shape[1], device=self.device) < lengths[:, None]
             found: np.ndarray = self._model.encoder(hidden, attention_mask=mask).last_hidden_state.cpu().numpy()
         if not np.isfinite(found).all():
             raise ValueError("the model's answer is no number")
@@ -172,7 +172,7 @@ class Hubert:
         import torch
 
         values = self._extractor(sound.samples, sampling_rate=RATE, return_tensors="np")["input_values"]
-        convolved = self._model.feature_extractor(torch.from_numpy(np.asarray(values, np.float32)).to(self._device))
+        convolved = self._model.feature_extractor(torch.from_numpy(np.asarray(values, np.float32)).to(self.device))
         projected: torch.Tensor = self._model.feature_projection(convolved.transpose(1, 2))
         return projected[0]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.hub import model_folder
+from builders.hub import model_folder, on_this_node
 from builders.speech.audio import Sound
 from builders.speech.speak import Utterance
 from builders.step import Failed, Rejected, Services
@@ -22,7 +22,7 @@ _FILES = ("*.json", "*.safetensors")
 class Vits:
     """An Engine (see builders/speech/speak.py) at the model's own rate.
 
-    model: a folder or hub id of a VitsModel and its tokenizer.
+    folder, files: of a VitsModel and its tokenizer, as `find_vits` found them.
     voices: numbers of speakers, "0" where the model has one.
     text_language: what the model speaks; it does not tell.
     noise_scale, noise_scale_duration: how much chance is in sound and durations, 0 for none; None as the model says.
@@ -30,7 +30,8 @@ class Vits:
     threads: of the CPU where there is no GPU.
     """
 
-    model: str
+    folder: Path
+    files: tuple[Path, ...]
     voices: Sequence[str] = ("0",)
     text_language: str = "en"
     noise_scale: float | None = None
@@ -45,15 +46,11 @@ class Vits:
 
     def setup(self, services: Services) -> None:
         """Raises UserError for a model that is not there or not whole, and for a voice that it lacks."""
-        import torch
-
-        if services.device == "cpu":
-            torch.set_num_threads(self.threads)
-        self._tokenizer, model = _load(self.model)
+        self._tokenizer, model = _load(on_this_node(self.folder, self.files, "tts.model"))
         speakers = max(model.config.num_speakers, 1)
         wrong = [voice for voice in self.voices if not voice.isdecimal() or int(voice) >= speakers]
         if wrong:
-            raise UserError(f"tts.voices: {self.model} has no speaker {wrong[0]!r}; its speakers are 0..{speakers - 1}")
+            raise UserError(f"tts.voices: {self.folder} has no speaker {wrong[0]!r}, only 0..{speakers - 1}")
         for name in ("noise_scale", "noise_scale_duration", "speaking_rate"):
             if (value := getattr(self, name)) is not None:
                 setattr(model, name, value)
@@ -65,6 +62,8 @@ class Vits:
     def _utter(self, one: Utterance) -> Sound | Rejected:
         import torch
 
+        if self._loaded.device.type == "cpu":
+            torch.set_num_threads(self.threads)  # each time: the process may run a step that takes another number
         missing = self._missing(one.text)
         if missing:
             return Rejected("not_in_vocabulary", f"the model's vocabulary has no {missing!r}")
@@ -102,31 +101,31 @@ def find_vits(model: str) -> tuple[Path, tuple[Path, ...]]:
     return folder, files
 
 
-def _load(model: str) -> tuple[Any, Any]:
+def _load(folder: Path) -> tuple[Any, Any]:
     from builders.torchvision_fix import complete_torchvision
 
     complete_torchvision()
     from transformers import AutoConfig, VitsModel, VitsTokenizer
 
-    path = Path(model).expanduser()
-    where: dict[str, Any] = {"pretrained_model_name_or_path": str(path) if path.exists() else model}
     try:
-        kind = AutoConfig.from_pretrained(**where, trust_remote_code=False).model_type
+        kind = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).model_type
         if kind != "vits":
             raise ValueError(f"it is a {kind}, not a vits")
-        tokenizer = VitsTokenizer.from_pretrained(**where)
-        loaded, told = VitsModel.from_pretrained(**where, use_safetensors=True, output_loading_info=True)
+        tokenizer = VitsTokenizer.from_pretrained(folder, local_files_only=True)
+        loaded, told = VitsModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
         if lacking := sorted(map(str, [*told["missing_keys"], *told["mismatched_keys"]])):
             raise ValueError(f"its weights lack {len(lacking)} tensors, {lacking[0]} among them")
     except Exception as error:  # transformers, safetensors and the hub's client raise whatever they run into
         told = " ".join(str(error).split())[:200]
         raise UserError(
-            f"tts.model: {model} could not be loaded as VITS: {told}; give a folder or hub id of a VitsModel with "
+            f"tts.model: {folder} could not be loaded as VITS: {told}; give a folder or hub id of a VitsModel with "
             "safetensors and its tokenizer"
         ) from None
     for wanted, package in ((tokenizer.phonemize, "phonemizer"), (tokenizer.is_uroman, "uroman")):
         if wanted and not _there(package):
-            raise UserError(f"tts.model: the tokenizer of {model} needs the package {package}; pip install {package}")
+            raise UserError(f"tts.model: the tokenizer of {folder} needs the package {package}; pip install {package}")
     return tokenizer, loaded
 
 

@@ -154,6 +154,22 @@ def test_a_digest_is_of_the_bytes(vit: Path, tmp_path: Path) -> None:
     assert json.loads((vit / "open_clip_config.json").read_text())["model_cfg"]["embed_dim"] == 8
 
 
+def test_a_node_whose_hub_gives_another_revision_than_the_driver_found_says_so(
+    vit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "models--owner--name" / "snapshots"
+    for revision in ("a" * 40, "b" * 40):
+        shutil.copytree(vit, hub / revision)
+    main = "a" * 40
+    monkeypatch.setattr("open_clip.pretrained.hf_hub_download", lambda *_, filename, **__: str(hub / main / filename))
+    spec = ClipSpec("hf-hub:owner/name")
+    pinned = dataclasses.replace(spec, revision=find_clip(spec).revision)
+    assert find_clip(pinned).revision == "a" * 40
+    main = "b" * 40
+    with pytest.raises(UserError, match=r"^clip\.model: hf-hub:owner/name has changed on the hub: the node .* bbb"):
+        find_clip(pinned)
+
+
 # -- what is to be fetched
 
 TIMM = "timm/vit_base_patch32_clip_224.openai"

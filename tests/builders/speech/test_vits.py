@@ -82,7 +82,7 @@ def three_speakers(save_vits: SaveVits) -> Path:
 
 
 def _loaded(services: Services, folder: Path, **fields: Any) -> Vits:
-    engine = Vits(str(folder), **fields)
+    engine = Vits(folder, (), **fields)
     engine.setup(services)
     return engine
 
@@ -123,6 +123,18 @@ def test_other_chance_is_left_as_it_was(services: Services, one_speaker: Path) -
     torch.manual_seed(5)
     _sound(engine)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_sound_takes_its_own_threads_whatever_ran_in_the_process_before(
+    services: Services, one_speaker: Path
+) -> None:
+    engine, before = _loaded(services, one_speaker), torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        _sound(engine)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_without_noise_there_is_no_chance(services: Services, one_speaker: Path) -> None:
@@ -168,18 +180,18 @@ def test_a_text_of_which_nothing_is_left_has_failed(services: Services, one_spea
 
 @pytest.mark.parametrize("voice", ["3", "-1", "f", "", "²"])
 def test_a_speaker_that_the_model_lacks_is_told(services: Services, three_speakers: Path, voice: str) -> None:
-    with pytest.raises(UserError, match=rf"tts\.voices: .* has no speaker '{voice}'; its speakers are 0\.\.2"):
-        Vits(str(three_speakers), ("0", voice)).setup(services)
+    with pytest.raises(UserError, match=rf"tts\.voices: .* has no speaker '{voice}', only 0\.\.2"):
+        Vits(three_speakers, (), ("0", voice)).setup(services)
 
 
 def test_a_model_of_one_speaker_has_the_voice_0(services: Services, one_speaker: Path) -> None:
-    with pytest.raises(UserError, match=r"its speakers are 0\.\.0"):
-        Vits(str(one_speaker), ("1",)).setup(services)
+    with pytest.raises(UserError, match=r"only 0\.\.0"):
+        Vits(one_speaker, (), ("1",)).setup(services)
 
 
-def _problem(services: Services, model: str | Path) -> str:
+def _problem(services: Services, model: Path) -> str:
     with pytest.raises(UserError) as error:
-        Vits(str(model)).setup(services)
+        Vits(model, ()).setup(services)
     text = str(error.value)
     assert text.startswith("tts.model: ") and "\n" not in text
     return text
