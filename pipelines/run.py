@@ -101,7 +101,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, s
         "ray_start_seconds": round(ran.ray_seconds, 3),
         "units_built": len(state.left),
     }
-    of_drawn = recipe.model_copy(update={"name": f"{recipe.name}/drawn"})  # so that it is counted apart
+    of_drawn = recipe.model_copy(update={"name": f"{recipe.name or dag.name}/drawn"})  # so that it is counted apart
     fitted = fit_artefact(dag, dag.fit, store, partial(_build_drawn, of_drawn, lease)) if dag.fit else None
     lease.check()
     manifest = finish(
