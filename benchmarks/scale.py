@@ -7,7 +7,7 @@ source, to plan or resume (list the output, read every marker), and to close the
 `dispatch`: N units of one record each through `build` itself, in waves as they come, with a step that does nothing; the
 driver's CPU and memory at the end of each wave. What workers take per unit (four files, flushed) is their business.
 
-`cpus`: 4,000 drawn scenes, grounded (parser, boxes, shards) in units of 50, on a Ray of N CPUs that has built a few
+`cpus`: 12,000 drawn scenes, grounded (parser, boxes, shards) in units of 50, on a Ray of N CPUs that has built a few
 units before. Efficiency is the speed of N over N times the first one's.
 """
 
@@ -43,7 +43,7 @@ from pipelines.state import look, make_claim
 from schemas.recipe import GritRecipe
 from schemas.sources import CocoSource, ScenesSource
 
-SCENES = 4_000
+SCENES = 12_000
 RECIPE = GritRecipe(kind="grit", name="scale", source=CocoSource(images="/", captions="/", instances="/"))
 
 
