@@ -38,7 +38,7 @@ def test_a_whole_tokenizer_comes_before_its_words(folder: Path) -> None:
 def test_a_tokenizer_of_the_hub_is_found_by_its_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetched(model: str, allow_patterns: list[str]) -> str:
+    def fetched(model: str, allow_patterns: list[str], revision: str | None) -> str:
         asked.append((model, allow_patterns))
         return str(folder)
 
