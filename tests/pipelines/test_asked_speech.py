@@ -30,7 +30,7 @@ def settings_for(base_url: str, **fields: Any) -> OpenAiTts:
 
 def test_the_process_that_asks_hands_out_the_audio_of_its_ledger(tmp_path: Path) -> None:
     async def main(base_url: str) -> tuple[bytes, dict[str, float]]:
-        worker = AskingWorker(settings_for(base_url), Store(tmp_path), Purpose("build", "run"), keyed=False)
+        worker = AskingWorker("tones", settings_for(base_url), Store(tmp_path), Purpose("build", "run"), keyed=False)
         await worker.open(None)
         [entry] = await worker.ask([speaking("Hello")])
         heard = await worker.media(entry)

@@ -109,7 +109,7 @@ def test_a_name_that_is_neither_folder_nor_id_is_told() -> None:
 def test_a_model_of_the_hub_is_found_by_its_id(tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetched(model: str, allow_patterns: list[str]) -> str:
+    def fetched(model: str, allow_patterns: list[str], revision: str | None) -> str:
         asked.append((model, allow_patterns[-2:]))
         return str(tiny("owlv2"))
 

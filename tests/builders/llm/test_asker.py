@@ -60,7 +60,8 @@ def test_what_the_ledger_holds_is_not_asked_again(tmp_path: Path) -> None:
     assert [entry.text for entry in entries] == ["first", "again"]
     assert again.asked == {"b": 1}
     once = dict.fromkeys(("from_ledger", "asked", "answers"), 1)
-    assert told.amounts == {**once, "saved_usd": 4.0, "usd": 4.0, "unpriced": 0}
+    tokens = {"tokens_in": 2, "tokens_out": 2}
+    assert told.amounts == {**once, **tokens, "saved_usd": 4.0, "usd": 4.0, "unpriced": 0}
 
 
 def test_two_units_that_ask_the_same_at_once_ask_once(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_found_model_tells_its_frames_and_what_a_vocabulary_must_know(models: 
 def test_a_model_of_the_hub_is_found_by_its_id(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetched(model: str, allow_patterns: list[str]) -> str:
+    def fetched(model: str, allow_patterns: list[str], revision: str | None) -> str:
         asked.append((model, allow_patterns[-2:]))
         return str(models["group"])
 
