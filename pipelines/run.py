@@ -6,7 +6,9 @@ import datetime
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -233,6 +235,7 @@ def _start(address: str | None) -> None:
     """Join the cluster at `address`, or start Ray on this machine. Raises UserError where there is no cluster, and
     BuildError where Ray does not start."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    ended = signal.getsignal(signal.SIGTERM)
     try:
         if address:
             ray.init(address=address, **quiet)
@@ -247,6 +250,8 @@ def _start(address: str | None) -> None:
             raise BuildError(f"RAY_ADDRESS {address}: Ray could not join it: {first_line(error)}; {mend}") from None
         mend = "try again when the machine has less to do, or set RAY_ADDRESS to a cluster that runs"
         raise BuildError(f"Ray could not start: {first_line(error)}; {mend}") from None
+    if callable(ended) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ended)  # Ray has put its own, which aborts in the midst of what it is at
 
 
 @contextmanager

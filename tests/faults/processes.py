@@ -133,6 +133,10 @@ class Build:
         """Ctrl-C: the terminal sends SIGINT to the whole process group."""
         os.killpg(self._process.pid, signal.SIGINT)
 
+    def terminate(self) -> None:
+        """What `ray job stop`, systemd and Kubernetes send."""
+        os.kill(self._process.pid, signal.SIGTERM)
+
     def ends(self) -> int:
         """The exit code."""
         return self._process.wait(timeout=TIME_OUT_S)

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,13 +83,14 @@ def test_given_worker_processes_killed_in_the_middle_then_the_build_ends_by_itse
     assert_unharmed(out, unharmed)
 
 
-def test_given_ctrl_c_then_exit_1_and_a_line_that_says_how_to_go_on_and_the_same_command_goes_on(
-    unharmed: Unharmed, tmp_path: Path
+@pytest.mark.parametrize("end", [Build.interrupt, Build.terminate], ids=["ctrl_c", "sigterm"])
+def test_given_an_end_by_signal_then_exit_1_and_a_line_that_says_how_to_go_on_and_the_same_command_goes_on(
+    unharmed: Unharmed, tmp_path: Path, end: Callable[[Build], None]
 ) -> None:
     out = tmp_path / "out"
     with Build(unharmed.recipe, out) as build:
         build.wait_until(4)
-        build.interrupt()
+        end(build)
         assert build.ends() == 1, build.said()
         said = build.said()
         build.kill_driver()
