@@ -22,7 +22,7 @@ import ray
 
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
-from builders.shards.dataset import MANIFEST, is_claimed, read_manifest, read_markers, retired
+from builders.shards.dataset import CLAIM, MANIFEST, is_claimed, read_manifest, read_markers, retired
 from builders.shards.finish import finish
 from builders.shards.lease import Lease, leased
 from builders.shards.store import Store
@@ -54,7 +54,11 @@ def build(
     """
     is_claimed(store)  # what is no dataset of ours gets no lease either
     with leased(store, job_id()) as lease:
-        return _build_alone(recipe, dag, store, lease, overwrite, retry_failed)
+        try:
+            return _build_alone(recipe, dag, store.guarded(lease.check), lease, overwrite, retry_failed)
+        except (BuildError, UserError):
+            lease.check()  # somebody else's files would be told as damage
+            raise
 
 
 def _build_alone(
@@ -91,6 +95,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, s
     try:
         ran = run_units(recipe, dag, store, state, purpose, lease) if state.left else Ran()
     except TooManyFailed:
+        lease.check()
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
     built = _funnel(read_markers(store, state.left))
     built.add(state.funnel)
@@ -199,7 +204,7 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
         )
         past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
         payloads = pa.array(state.payloads, pa.string())
-        job = Job(uuid.uuid4().hex, name, dag, state.claim.unit_sizes, payloads, store, past)
+        job = Job(uuid.uuid4().hex, name, dag, state.claim.unit_sizes, payloads, store, store.stamp(CLAIM), past)
         hosts = HostsActor.options(**beside_driver()).remote() if dag.fetches else None
         handle = Handle(ray.put(job), job.id, watch, hosts)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
@@ -207,11 +212,21 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
         with asked(name, dag, store, purpose) as llm:
             handle = replace(handle, llm=llm)
             read, news = _reader(watch, llm), _news(watch)
-            with Display(name, read, news, units, state.inputs, start, _calls(dag, state)):
+            with Display(name, read, news, units, state.inputs, start, _calls(dag, state)), _ended_by(lease, watch):
                 for wave in waves(state.claim.unit_sizes, state.left):
                     lease.check()
                     run_wave(handle, dag.stages, wave, cluster, ShardSink(handle))
             return Ran(took, ray.get(llm.counted.remote()) if llm else {})
+
+
+@contextmanager
+def _ended_by(lease: Lease, watch: ray.actor.ActorHandle) -> Iterator[None]:
+    """Whoever loses the lease meanwhile commits no more."""
+    lease.on_lost = watch.stop.remote
+    try:
+        yield
+    finally:
+        lease.on_lost = lambda: None
 
 
 def _reader(watch: ray.actor.ActorHandle, llm: ray.actor.ActorHandle | None) -> Callable[[], Mapping[str, float]]:

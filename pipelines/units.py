@@ -19,6 +19,7 @@ from ray.data.datasource import Datasink, ReadTask
 
 from builders import rows
 from builders.shards.carry import Past, find, is_marked, mark, merge
+from builders.shards.dataset import CLAIM
 from builders.shards.store import Store
 from builders.shards.unit import commit_unit
 from builders.step import Services, Step
@@ -36,7 +37,8 @@ class Job:
     """What every worker of a build needs; put once into the object store, where its tables are shared.
 
     `retired` are the markers of units that were taken back, where only inputs that failed shall run again. A pack knows
-    no old records, only samples: where there is one, units are built whole.
+    no old records, only samples: where there is one, units are built whole. `stamp` is that of the claim: who builds
+    there later writes it anew.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Job:
     sizes: tuple[int, ...]
     payloads: pa.StringArray
     store: Store
+    stamp: tuple[float, int]
     retired: Mapping[int, Sequence[UnitMarker]] = field(default_factory=dict)
 
     def past(self, unit: int) -> Past | None:
@@ -184,11 +187,22 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
             seconds = seconds_of(block)
             if is_marked(block):
                 block = merge(block, job.past(unit), job.dag.layout)
+            _check_claim(job)
             marker = commit_unit(
                 job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit].as_py()
             )
             if not ray.get(self._handle.watch.commit.remote(marker)):
                 raise TooManyFailed("too many records failed")
+
+
+def _check_claim(job: Job) -> None:
+    """Raises BuildError where another build has begun in the output: its driver cannot stop workers at once."""
+    try:
+        stamp = job.store.stamp(CLAIM)
+    except FileNotFoundError:
+        stamp = None
+    if stamp != job.stamp:
+        raise BuildError(f"{job.store}: another build has begun there; look what is there, and run the same again")
 
 
 def unit_of(block: pa.Table) -> int:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.shards.lease_steps import LASTS, SPARE, Ask, Delete, List, Op, Put, Taken, refresh, take
+from builders.shards.lease_steps import LASTS, SPARE, Ask, Delete, List, Op, Put, Taken, expired, refresh, take
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
 
@@ -29,6 +29,11 @@ LEASES = "leases"
 """The folder of a dataset in which they lie."""
 BEAT = 10.0
 """Seconds between two refreshes."""
+
+
+def counting() -> float:
+    """Seconds by a clock that goes on while the machine sleeps (on Linux the usual one does not)."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _here() -> dict[str, str]:
@@ -66,26 +71,33 @@ def told(who: Mapping[str, Any]) -> str:
 
 @dataclass
 class Lease:
-    """A lease that is held, and refreshed by a thread. `store` is the output's."""
+    """A lease that is held, and refreshed by a thread. `store` is the output's.
+
+    `on_lost` is called once, by whoever finds that somebody else builds by now.
+    """
 
     store: Store
     name: str
     who: Mapping[str, Any]
     since: float
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = counting
+    on_lost: Callable[[], None] = lambda: None
     _lost: Taken | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _end: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raises BuildError where somebody else builds by now. To be asked before anything is closed or deleted."""
+        """Raises BuildError where somebody else builds by now, or has built. To be asked before anything is closed or
+        deleted; of a lease that was refreshed lately, it asks nothing of the store."""
         with self._lock:
             if not self._lost and self.clock() - self.since >= LASTS - SPARE:
                 self._refresh()
             if self._lost:
+                who = self._lost.args[0]
+                other = f"{told(who)} builds there now" if who else "another has built there since"
                 raise BuildError(
-                    f"{self.store}: this build was paused for too long, and {told(self._lost.args[0])} builds there "
-                    "now; wait for it, then run the same command again"
+                    f"{self.store}: this build was paused for too long, and {other}; look what is there by then, and "
+                    "run the same command again"
                 )
 
     def _refresh(self) -> None:
@@ -93,6 +105,7 @@ class Lease:
             self.since = _run(self.store, self.who, refresh(self.name, self.since, self.clock, ended))
         except Taken as error:
             self._lost = error
+            self.on_lost()
 
     def beat(self) -> None:
         """Refresh until the end. A store that fails for a while is asked again: `check` knows how long that may be."""
@@ -106,6 +119,11 @@ class Lease:
         self._end.set()
         self._lock.acquire(timeout=BEAT)  # a refresh that is on its way would put the file again
         with suppress(BuildError, UserError, OSError):  # it expires all the same
+            times = self.store.times(LEASES)
+            late = expired(self.name, times)
+            for other in times:
+                if other != self.name and (other in late or ended(_ask(self.store, other))):
+                    self.store.delete(other)
             self.store.delete(self.name)
             self.store.delete_empty(LEASES)
 
@@ -127,8 +145,8 @@ def leased(store: Store, job: str | None = None) -> Iterator[Lease]:
         "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
     }
     try:
-        since = _run(store, who, take(name, time.monotonic, ended, random.Random(identity)))
-        lease = Lease(store, name, who, _run(store, who, refresh(name, since, time.monotonic, ended)))
+        since = _run(store, who, take(name, counting, ended, random.Random(identity)))
+        lease = Lease(store, name, who, _run(store, who, refresh(name, since, counting, ended)))
     except Taken as error:
         raise UserError(f"{store}: {told(error.args[0])} builds there; wait for it, or build somewhere else") from None
     except BaseException:

@@ -8,11 +8,13 @@ refreshed while one looks, one's own is withdrawn: the other holds it, or withdr
 after a random while. Alive is what was put within LASTS seconds before one's own file, by the times that the store
 gives both; no machine is asked for the time of day.
 
-Why two never hold it at once. Of two who put and then list, one put second, so its listing shows the first, which it
+Why two never trust it at once. Of two who put and then list, one put second, so its listing shows the first, which it
 takes for dead only if LASTS seconds lie between the two puts. But whoever holds a lease trusts it for LASTS - SPARE
 seconds from the moment before its last put, by a clock that only counts; SPARE covers that stores give whole seconds,
-and what their own clocks differ by. After a longer sleep it puts its file again and lists: if anybody else is alive
-there, it has lost. Either it put before the other listed, who then saw it alive, or its own listing shows the other.
+and what their own clocks differ by. It puts its file again only where it is still there. After a longer sleep it then
+lists: if anybody else is alive there, it has lost. Either it put before the other listed, who then saw it alive, or its
+own listing shows the other. Nobody deletes another's file to take the lease. Whoever gives it back deletes those that
+have expired, so who slept meanwhile finds its own gone, and has lost, too, though nobody is there any more.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ LASTS, SPARE, LOOK = 60.0, 15.0, 3.0
 """Seconds: of a lease that is not refreshed; kept back of them; between two looks at another's."""
 TRIES = 4
 """Of builders that began at once, until one has it."""
+SILENT = 4
+"""Looks at another's lease after which it is told that it is not refreshed: a holder does so every three or four."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +84,21 @@ def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Rando
     who: Mapping[str, Any] = {}
     for _ in range(TRIES):
         first: dict[str, float] = {}
+        looks = 0
         while True:
             began = clock()
             yield Put(name, held=False)
             times = yield List()
             others = yield from _alive(name, times, ended)
-            if not others and clock() - began < LASTS - SPARE:
-                for dead in times.keys() - {name}:
-                    yield Delete(dead)
+            if name in times and not others and clock() - began < LASTS - SPARE:
                 return began
             refreshed = [other for other in others if first.setdefault(other, times[other]) != times[other]]
             if refreshed:
                 break
             if others:
+                looks += 1
                 who = yield Ask(min(others))
-                yield Wait(LOOK, who)
+                yield Wait(LOOK, who if looks > SILENT else None)
         for other in refreshed:
             who = yield Ask(other)
             if who.get("held"):
@@ -108,12 +112,16 @@ def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Rando
 def refresh(name: str, since: float, clock: Callable[[], float], ended: Ended) -> Generator[Op, Any, float]:
     """The steps by which a holder that trusted its lease since `since` goes on. Returns since when it does now.
 
-    Raises Taken where it slept too long, and somebody else is alive.
+    Raises Taken where it slept too long, and somebody else is alive, or was: its own file is gone then.
     """
+    if name not in (yield List()):
+        raise Taken({})
     began = clock()
     yield Put(name, held=True)
     if clock() - since < LASTS - SPARE:  # of the last put: nobody can have taken it for dead before this one
         return began
+    if clock() - began >= LASTS - SPARE:  # it slept between the two, and has put again what may have been gone
+        raise Taken({})
     times = yield List()
     for other in (yield from _alive(name, times, ended)):
         who = yield Ask(other)
@@ -122,6 +130,11 @@ def refresh(name: str, since: float, clock: Callable[[], float], ended: Ended) -
     if clock() - began < LASTS - SPARE:
         return began
     return (yield from refresh(name, since, clock, ended))
+
+
+def expired(name: str, times: Mapping[str, float]) -> list[str]:
+    """The files of those who must look again before they trust them, for the one whose file is `name` to delete."""
+    return [other for other, at in times.items() if name in times and times[name] - at >= LASTS]
 
 
 def _alive(name: str, times: Mapping[str, float], ended: Ended) -> Generator[Op, Any, list[str]]:

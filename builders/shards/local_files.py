@@ -55,11 +55,15 @@ class LocalFiles:
         return (self.root / path).exists()
 
     def times(self, folder: str) -> dict[str, float]:
-        try:
-            with os.scandir(self.root / folder) as entries:
-                return {f"{folder}/{entry.name}": entry.stat().st_mtime for entry in entries if entry.is_file()}
-        except FileNotFoundError:
-            return {}
+        found = {}
+        for path in self.list(folder):
+            with suppress(FileNotFoundError):  # gone since
+                found[path] = (self.root / path).stat().st_mtime
+        return found
+
+    def stamp(self, path: str) -> tuple[float, int]:
+        told = (self.root / path).stat()
+        return told.st_mtime, told.st_size
 
     def list_below(self, folder: str) -> list[str]:
         found = []

@@ -65,6 +65,11 @@ class RemoteFiles:
             found = (self.root / folder).below(recursive=False)
             return {f"{folder}/{path.name}": stat.st_mtime for path, stat in found}
 
+    def stamp(self, path: str) -> tuple[float, int]:
+        with _told():
+            told = (self.root / path).stat()
+            return told.st_mtime, told.st_size
+
     def list_below(self, folder: str) -> list[str]:
         with _told():
             return sorted(path.relative_to(self.root).as_posix() for path, _ in (self.root / folder).below())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, is_claimed, read_markers
+from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, read_claim, read_markers
 from builders.shards.lease import LEASES, leased
 from builders.shards.store import Store
 from schemas.errors import UserError
@@ -15,21 +15,23 @@ _FOLDERS = ("data", "index", "rejects", "embeddings")
 def repair(store: Store) -> list[str]:
     """Remove what belongs to no committed unit, and tell what that was, a line a folder. Nobody may build meanwhile.
 
-    Raises UserError where somebody does, or where no dataset lies.
+    Raises UserError where somebody does, or where no dataset of ours lies, BuildError where its claim is damaged.
     """
-    if not is_claimed(store):
+    if read_claim(store) is None:
         raise UserError(f"{store}: holds no gristmill dataset")
     before = len(store.list(LEASES))
-    with leased(store):
+    with leased(store) as lease:
+        store = store.guarded(lease.check)  # whoever was paused meanwhile deletes nothing more
         gone: Counter[str] = Counter({LEASES: before})
+        there = {folder: store.list_below(folder) for folder in _FOLDERS}
         kept = {
             file.path
             for marker in read_markers(store)
             for file in (marker.shard, marker.index, marker.rejects, marker.embeddings)
             if file
         }
-        for folder in _FOLDERS:
-            for path in store.list_below(folder):
+        for folder, paths in there.items():
+            for path in paths:
                 if path not in kept:
                     store.delete(path)
                     gone[folder] += 1

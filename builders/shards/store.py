@@ -6,7 +6,7 @@ to, so that both can do it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -30,6 +30,7 @@ class Files(Protocol):
     def exists(self, path: str) -> bool: ...
     def list_below(self, folder: str) -> list[str]: ...
     def times(self, folder: str) -> dict[str, float]: ...
+    def stamp(self, path: str) -> tuple[float, int]: ...
     def delete(self, path: str) -> None: ...
     def delete_empty(self, folder: str) -> None: ...
     def is_empty(self, but: Sequence[str]) -> bool: ...
@@ -41,27 +42,37 @@ class Store:
     """The files of one dataset, by path relative to its root.
 
     On an object store every method raises UserError where bucket, region or credentials are wrong, and BuildError where
-    the store answers with errors to the end.
+    the store answers with errors to the end. `check` is called before each file that is written or deleted; a store
+    that is sent to another process is without it.
     """
 
-    def __init__(self, uri: str | Place) -> None:
+    def __init__(self, uri: str | Place, check: Callable[[], None] | None = None) -> None:
         if not str(uri) or str(uri).startswith("package://"):
             raise UserError(f"--out {str(uri)!r}: a dataset cannot be there; give a folder")
         self.root: Place = (place_of(uri, "--out") if isinstance(uri, str) else uri).resolve()
+        self._check = check or (lambda: None)
         self._files: Files = LocalFiles(self.root) if isinstance(self.root, Path) else _remote(self.root)
 
     def __str__(self) -> str:
         return str(self.root)
 
+    def __reduce__(self) -> tuple[type[Store], tuple[Place]]:
+        return Store, (self.root,)
+
     def below(self, folder: str) -> Store:
         """The store of a folder of this one."""
-        return Store(self.root / folder)
+        return Store(self.root / folder, self._check)
+
+    def guarded(self, check: Callable[[], None]) -> Store:
+        """The same files, each written or deleted only after `check`, which may raise."""
+        return Store(self.root, check)
 
     def put(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """A file to write; it appears at `path` when the block ends well, and leaves no trace when it raises.
 
         Raises BuildError where the disk is full or refuses.
         """
+        self._check()
         return self._files.put(path)
 
     def put_bytes(self, path: str, data: bytes) -> None:
@@ -93,7 +104,13 @@ class Store:
         """When each file in `folder` was written: seconds since 1970, by the clock of what it lies on."""
         return self._files.times(folder)
 
+    def stamp(self, path: str) -> tuple[float, int]:
+        """What changes when a file is written anew: its time (seconds since 1970) and size (bytes). Raises
+        FileNotFoundError."""
+        return self._files.stamp(path)
+
     def delete(self, path: str) -> None:
+        self._check()
         self._files.delete(path)
 
     def delete_empty(self, folder: str) -> None:

@@ -137,6 +137,13 @@ class Build:
         """What `ray job stop`, systemd and Kubernetes send."""
         os.kill(self._process.pid, signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Let the driver stand still, as a machine does whose lid is closed; its workers go on with what they have."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def wake(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
+
     def ends(self) -> int:
         """The exit code."""
         return self._process.wait(timeout=TIME_OUT_S)

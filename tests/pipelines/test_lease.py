@@ -46,7 +46,7 @@ def test_given_a_lease_lost_on_the_way_then_neither_manifest_nor_card_is_written
         patched.setattr(run, "leased", leased)
         with pytest.raises(BuildError, match="rosa builds there now"):
             mill(recipe, out)
-    assert [lease.held for lease in leases] == [1], "asked before the units were built, too"
+    assert len(leases) == 1 and leases[0].held > 0, "asked before the units were built, too"
     assert committed(Store(str(out))) and not (out / "manifest.json").exists() and not (out / "README.md").exists()
     assert mill(recipe, out)["samples"] == 4, "the same command goes on"
 

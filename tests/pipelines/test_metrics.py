@@ -62,6 +62,13 @@ def watch(units: int = 3, inputs: int = 30, max_failed: float = 1.0) -> Watch:
     return Watch(Watched("cats", {"clip": "model", "decode": "read"}, units, inputs, max_failed, start))
 
 
+def test_who_is_told_to_stop_lets_no_unit_follow(kept: Kept) -> None:
+    watching = watch()
+    assert watching.commit(marker(0, MIXED)) is True
+    watching.stop()
+    assert watching.commit(marker(1, MIXED)) is False
+
+
 def test_a_committed_unit_is_counted_by_outcome_stage_step_and_reason(kept: Kept) -> None:
     watch().commit(marker(0, MIXED, clip=1.5, decode=0.25))
 

@@ -10,7 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders.shards.lease_steps import LASTS, LOOK, SPARE, Ask, Delete, List, Op, Put, Taken, Wait, refresh, take
+from builders.shards.lease_steps import (
+    LASTS,
+    LOOK,
+    SILENT,
+    SPARE,
+    Ask,
+    Delete,
+    List,
+    Op,
+    Put,
+    Taken,
+    Wait,
+    expired,
+    refresh,
+    take,
+)
 
 
 class World:
@@ -44,6 +59,7 @@ class Builder:
         self._op: Op | None = next(self._steps)
         self._answer: Any = None
         self._answered = False
+        self.gone = False
 
     def clock(self) -> float:
         return self.world.now
@@ -53,8 +69,16 @@ class Builder:
         """Whether it would close a dataset now."""
         return not self.lost and self.since is not None and self.world.now - self.since < LASTS - SPARE
 
+    def leave(self) -> None:
+        """Give the lease back, if it is trusted."""
+        if self.trusts:
+            times = self.world.do(List())
+            for name in [*expired(self.name, times), self.name]:
+                self.world.do(Delete(name))
+            self.gone, self.since = True, None
+
     def turn(self) -> None:
-        if self.lost or self.world.now < self._wake:
+        if self.gone or self.lost or self.world.now < self._wake:
             return
         if not self._answered:
             assert self._op is not None
@@ -100,14 +124,28 @@ def test_in_many_long_histories_too_two_never_trust_at_once_and_somebody_does(se
     held = 0
     for _ in range(4000):
         world.now += dice.choice([0.0, 0.01, 0.1, 0.1, 0.3, 1.0, 1.0 if dice.random() < 0.9 else 2 * LASTS])
-        dice.choice(builders).turn()
+        builder = dice.choice(builders)
+        builder.leave() if dice.random() < 0.01 else builder.turn()
         trusting = sum(builder.trusts for builder in builders)
         assert trusting <= 1
         held += trusting
         for n, builder in enumerate(builders):
-            if builder.lost:  # the command is run again
+            if builder.lost or builder.gone:  # the command is run again
                 builders[n] = Builder(world, f"leases/{dice.random()}.json")
     assert held > 100
+
+
+def test_who_slept_while_another_came_and_went_has_lost_though_nobody_is_there() -> None:
+    world = World()
+    sleeper = Builder(world, "leases/a.json")
+    until(world, sleeper, 10)
+    world.now += 2 * LASTS
+    other = Builder(world, "leases/b.json")
+    until(world, other, 10)
+    other.leave()
+    assert not world.files
+    until(world, sleeper, 30)
+    assert sleeper.lost and not world.files
 
 
 def until(world: World, builder: Builder, seconds: float) -> float:
@@ -146,7 +184,19 @@ def test_the_lease_of_a_dead_builder_is_taken_over_after_it_has_expired_and_not_
     took = until(world, heir, 10 * LASTS)
     assert heir.trusts
     assert LASTS - 2 < took < LASTS + 2 * LOOK
-    assert list(world.files) == ["leases/b.json"]
+    assert set(world.files) == {"leases/a.json", "leases/b.json"}, "it may only sleep, so its file is its own"
+
+
+def test_who_is_looked_at_is_told_as_silent_only_after_a_holder_would_have_refreshed_it() -> None:
+    world = World()
+    until(world, Builder(world, "leases/a.json"), 10)
+    late, told = take("leases/b.json", lambda: world.now, lambda who: False, random.Random(0)), []
+    op = next(late)
+    for _ in range(40):
+        told += [op.on is not None] if isinstance(op, Wait) else []
+        op = late.send(world.do(op))
+        world.now += 1
+    assert told[:4] == [False] * SILENT and told[4] is True
 
 
 def test_the_lease_of_a_process_that_is_known_to_have_ended_is_taken_over_at_once() -> None:

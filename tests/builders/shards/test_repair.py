@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from builders.shards import lease_steps
+from builders.shards.lease import Lease
 from builders.shards.repair import repair
 from builders.shards.store import Store
 from builders.shards.verify import verify
-from schemas.errors import UserError
+from schemas.errors import BuildError, UserError
 from tests.leases import left_by
 from tests.s3 import S3
 
@@ -82,3 +83,25 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no gristmill dataset"):
         repair(Store(tmp_path))
     assert (tmp_path / "data" / "mine.tar").exists()
+
+
+@pytest.mark.parametrize("claim", [b'{"scripts": {}}', b"{"], ids=["of_another_program", "damaged"])
+def test_a_folder_that_is_none_of_ours_is_left_alone(tmp_path: Path, claim: bytes) -> None:
+    store = Store(tmp_path / "d")
+    store.put_bytes("build.json", claim)
+    store.put_bytes("data/mine.tar", b"mine")
+    with pytest.raises((UserError, BuildError)):
+        repair(store)
+    assert store.read_bytes("data/mine.tar") == b"mine"
+
+
+def test_a_repair_that_has_lost_its_lease_deletes_nothing_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put_bytes("data/000999.tar", b"of a dead attempt")
+
+    def lost(_: Lease) -> None:
+        raise BuildError("paused for too long")
+
+    monkeypatch.setattr(Lease, "check", lost)
+    with pytest.raises(BuildError, match="paused"):
+        repair(store)
+    assert store.exists("data/000999.tar")

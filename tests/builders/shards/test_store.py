@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -243,3 +244,31 @@ def test_a_store_is_given_as_a_path_or_a_uri(tmp_path: Path) -> None:
 def test_what_can_hold_no_dataset_is_one_line(uri: str) -> None:
     with pytest.raises(UserError, match=r"^--out[: ]"):
         Store(uri)
+
+
+def test_a_guarded_store_asks_before_it_writes_or_deletes_and_its_copy_elsewhere_does_not(store: Store) -> None:
+    store.put_bytes("a", b"1")
+
+    def refuse() -> None:
+        raise Stop
+
+    guarded = store.guarded(refuse)
+    for write in (lambda: guarded.put_bytes("a", b"2"), lambda: guarded.below("b").put_bytes("c", b"2")):
+        with pytest.raises(Stop):
+            write()
+    with pytest.raises(Stop):
+        guarded.delete("a")
+    assert guarded.read_bytes("a") == b"1" and guarded.list_below("") == ["a"]
+    pickle.loads(pickle.dumps(guarded)).delete("a")
+    assert not store.exists("a")
+
+
+def test_a_stamp_changes_when_a_file_is_written_anew(store: Store) -> None:
+    store.put_bytes("a", b"1")
+    first = store.stamp("a")
+    assert first == store.stamp("a") and first[1] == 1
+    os.utime(store.root / "a", (first[0] + 1, first[0] + 1))
+    assert store.stamp("a") != first
+    store.delete("a")
+    with pytest.raises(FileNotFoundError):
+        store.stamp("a")
