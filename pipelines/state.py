@@ -15,6 +15,7 @@ from builders.shards.dataset import (
     is_claimed,
     read_claim,
     read_markers,
+    reopen,
     retire,
     write_claim,
 )
@@ -130,7 +131,8 @@ def _units(units: Sequence[int]) -> str:
 
 
 def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retry_failed: bool) -> State:
-    """Make the output ready to build: swept, claimed, and with the units taken back that shall be built again.
+    """Make the output ready to build: swept, claimed, with the units taken back that shall be built again, and without
+    a manifest where any unit is left.
 
     Raises UserError where it was built from other content, or from files that have changed since.
     """
@@ -147,4 +149,6 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     if retry_failed and state.with_failures:
         retire(store, state.with_failures)
         state = look(store, claim, source)
+    if state.left:
+        reopen(store)
     return replace(state, claimed=True)

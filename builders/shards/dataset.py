@@ -172,13 +172,18 @@ def read_manifest(store: Store) -> dict[str, Any]:
     return manifest
 
 
+def reopen(store: Store) -> None:
+    """Make a dataset an unfinished one: without manifest and card, so that no reader takes what is left for all."""
+    store.delete(MANIFEST)
+    store.delete(CARD)
+
+
 def retire(store: Store, units: Iterable[int]) -> None:
     """Take units back to be built again: their markers go to `retired/`, where the old digests stay on record.
 
     Their files stay too, so that what did not fail can be carried over.
     """
-    store.delete(MANIFEST)
-    store.delete(CARD)
+    reopen(store)
     for unit in units:
         old = store.read_bytes(marker_path(unit))
         store.put_bytes(f"retired/{unit:06d}-{hashlib.sha256(old).hexdigest()[:12]}.json", old)
@@ -192,8 +197,7 @@ def retired(store: Store) -> Iterator[UnitMarker]:
 
 def clear(store: Store) -> None:
     """Delete the dataset's own files, the claim last; whatever else lies in the folder stays, the ledger above all."""
-    for name in (MANIFEST, CARD):
-        store.delete(name)
+    reopen(store)
     for folder in _FOLDERS:
         for path in store.list(folder):
             store.delete(path)

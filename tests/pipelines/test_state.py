@@ -325,39 +325,7 @@ def test_given_a_stray_file_among_the_markers_then_it_is_no_unit(coco: Coco, sto
     assert look(store, make_claim(recipe, whole), whole.source).left == [1, 2]
 
 
-# -- damage that a build mends
-
-
-def test_given_a_committed_unit_whose_shard_is_gone_then_it_is_left_to_be_built_again(
-    coco: Coco, store: Store, whole: Dag
-) -> None:
-    recipe = load_recipe(coco.save())
-    commit_by_hand(recipe, whole, store.root, [0, 1, 2])
-    (store.root / "data/000002.tar").unlink()
-
-    assert look(store, make_claim(recipe, whole), whole.source).left == [2]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("{", id="cut off"),
-        pytest.param("[]", id="no object"),
-        pytest.param('{"format": 1, "content": {}, "unit_sizes": [5]}', id="no sizes of units"),
-    ],
-)
-def test_given_a_claim_that_cannot_be_read_then_one_line_names_the_file_and_overwrite_starts_over(
-    coco: Coco, store: Store, whole: Dag, text: str
-) -> None:
-    recipe = load_recipe(coco.save())
-    commit_by_hand(recipe, whole, store.root, [0, 1, 2])
-    (store.root / "build.json").write_text(text)
-
-    with pytest.raises(BuildError, match=r"\A.*/build\.json: .*; build again with --overwrite\Z"):
-        prepare(store, make_claim(recipe, whole), whole.source, overwrite=False, retry_failed=False)
-    state = prepare(store, make_claim(recipe, whole), whole.source, overwrite=True, retry_failed=False)
-    assert state.left == [0, 1, 2]
+# -- another cut
 
 
 def test_given_a_photo_so_much_larger_that_units_are_cut_elsewhere_then_those_of_the_first_run_still_count(

@@ -20,6 +20,7 @@ from builders.shards.dataset import (
     read_claim,
     read_manifest,
     read_markers,
+    reopen,
     retire,
     retired,
     write_claim,
@@ -136,6 +137,16 @@ def test_a_dataset_with_a_unit_missing_is_not_finished(unit: Any, tmp_path: Path
 def test_what_is_no_dataset_has_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no gristmill dataset"):
         read_manifest(Store(tmp_path / "nowhere"))
+
+
+def test_a_reopened_dataset_is_an_unfinished_one_and_keeps_its_units(dataset: Dataset, tmp_path: Path) -> None:
+    store = dataset(tmp_path / "d")
+
+    reopen(store)
+
+    assert committed(store) == [0, 1, 2] and not store.exists("README.md")
+    with pytest.raises(UserError, match="has not finished"):
+        read_manifest(store)
 
 
 # ---- units taken back ------------------------------------------------------------------------------------------------
