@@ -1,7 +1,8 @@
 """How far a dataset is, from its claim and its commit markers alone: whoever can read it can ask, no build is asked.
 
-A finished dataset answers with its manifest. Of one that is not finished the markers are listed, and read: all of
-them, or SAMPLED evenly spread ones, from which the others are estimated.
+A finished dataset has a manifest and a marker of each unit, and answers with its manifest; the markers are listed
+alone. Of one that is not finished they are read: all of them, or SAMPLED evenly spread ones, from which the others are
+estimated. No other file of a unit is looked for: whether they are there, `verify` tells.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ _LEDGER_TOTALS = ("requests", "answers", "tokens_in", "tokens_out", "usd", "unpr
 
 @dataclass(frozen=True)
 class Status:
-    """What a dataset has come to. Units and inputs are exact. The other counts are estimates where `estimated_from`
-    tells how many markers they were taken from.
+    """What a dataset has come to. Units and inputs are exact: done are those that have a marker. The other counts are
+    estimates where `estimated_from` tells how many markers they were taken from.
 
     `reasons` counts "outcome/step/reason" of records. `bytes` are those of shards. `inputs_per_second` and
     `last_committed` (ISO 8601, UTC) come from the clocks of the workers; None where no marker tells. `drawn`: of a
@@ -88,9 +89,9 @@ def look_at(store: Store) -> Status:
     if claim is None:
         raise UserError(f"{store}: holds no gristmill dataset")
     kind = str(claim.content.get("recipe", {}).get("kind", "unknown"))
-    if store.exists(MANIFEST):
-        return _finished(kind, claim, read_manifest(store))
     done = committed(store)
+    if len(done) == len(claim.unit_sizes) and store.exists(MANIFEST):  # who takes units back deletes the manifest first
+        return _finished(kind, claim, read_manifest(store))
     told = _fold(store, spread(done), len(done))
     inputs_done = sum(claim.unit_sizes[unit] for unit in done)
     told |= _scaled(told, inputs_done)

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -154,13 +155,34 @@ def test_a_finished_dataset_answers_with_its_manifest_and_no_marker_is_read(
     tmp_path: Path, dataset: BuildDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = dataset(tmp_path / "made")
-    monkeypatch.setattr(status, "committed", None)
+    monkeypatch.setattr(status, "read_marker", None)
 
     found = look_at(store)
 
     assert (found.finished, found.units_done, found.units) == (True, 3, 3)
     assert (found.inputs, found.kept, found.rejected, found.failed, found.samples) == (8, 5, 2, 1, 5)
     assert found.seconds_left is None
+
+
+@pytest.mark.parametrize("gone", [[1], [0, 1, 2]])
+def test_where_markers_are_missing_a_manifest_does_not_make_a_dataset_finished(
+    tmp_path: Path, dataset: BuildDataset, gone: list[int]
+) -> None:
+    store = dataset(tmp_path / "made")
+    for unit in gone:
+        store.delete(marker_path(unit))
+
+    found = look_at(store)
+
+    assert (found.finished, found.units, found.units_done) == (False, 3, 3 - len(gone))
+    assert found.inputs_done == sum(read_marker(store, unit).inputs.total for unit in {0, 1, 2} - {*gone})
+
+
+def test_a_unit_whose_files_are_gone_is_done_while_its_marker_is_there(tmp_path: Path, dataset: BuildDataset) -> None:
+    store = dataset(tmp_path / "made")
+    shutil.rmtree(tmp_path / "made/data")
+
+    assert look_at(store).finished, "verify looks for files"
 
 
 def test_where_no_dataset_is_it_is_refused(tmp_path: Path) -> None:
