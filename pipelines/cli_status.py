@@ -33,7 +33,9 @@ def _state(found: Status) -> str:
         return f"{found.kind}, finished"
     if found.units_done < found.units:
         return f"{found.kind}, not finished"
-    return f"{found.kind}, all units are done, not finished: the same build command closes it"
+    return (
+        f"{found.kind}, not finished, all units have markers: the same build command makes what is gone and closes it"
+    )
 
 
 def _lines(found: Status) -> Iterator[str]:

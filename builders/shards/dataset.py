@@ -59,7 +59,7 @@ def is_claimed(store: Store) -> bool:
     """Whether a dataset of ours lies there, even if its claim cannot be read. Raises UserError for what is none."""
     if store.exists(CLAIM) or store.is_empty(but=_LEFT):
         return store.exists(CLAIM)
-    raise UserError(f"--out {store}: the folder is not empty and holds no gristmill dataset; give another folder")
+    raise UserError(f"{store}: the folder is not empty and holds no gristmill dataset; give another folder")
 
 
 def read_claim(store: Store) -> Claim | None:
@@ -68,7 +68,10 @@ def read_claim(store: Store) -> Claim | None:
         return None
     data = _parse(store, CLAIM, "build again with --overwrite")
     if data.get("format") != FORMAT:
-        raise UserError(f"--out {store}: written in format {data.get('format')}, this gristmill reads {FORMAT}")
+        raise UserError(
+            f"{store}/{CLAIM}: written in format {data.get('format')}, this gristmill reads {FORMAT}; "
+            "use the gristmill that wrote it"
+        )
     try:
         return Claim.from_json(data)
     except (TypeError, KeyError, ValueError) as error:

@@ -81,7 +81,7 @@ class LocalFiles:
 
     def is_empty(self, but: Sequence[str]) -> bool:
         if self.root.exists() and not self.root.is_dir():
-            raise UserError(f"--out {self.root}: is a file; give a folder")
+            raise UserError(f"{self.root}: is a file; give a folder")
         return not self.root.exists() or all(path.name in but for path in self.root.iterdir())
 
     def sweep(self) -> None:

@@ -64,10 +64,24 @@ def test_as_json_it_is_one_object(cli: Cli, store: Store) -> None:
     assert told["seconds_left"] == pytest.approx(60)
 
 
-def test_when_all_units_are_done_but_the_manifest_is_not_written_it_tells_what_to_do(cli: Cli, store: Store) -> None:
+def test_when_all_units_have_markers_but_no_manifest_is_there_it_tells_what_a_build_will_do(
+    cli: Cli, store: Store
+) -> None:
     commit(store, 2, datetime.datetime.now(datetime.UTC))
 
-    assert "all units are done, not finished: the same build command closes it" in cli("status", store).out
+    first, *_ = cli("status", store).out.splitlines()
+    assert first == (
+        f"{store}: grit, not finished, all units have markers: the same build command makes what is gone and closes it"
+    )
+
+
+def test_an_error_names_the_dataset_and_no_option_that_status_does_not_have(cli: Cli, store: Store) -> None:
+    store.put_bytes("build.json", json.dumps({**CLAIM.as_json(), "format": 99}).encode())
+
+    said = cli("status", store)
+
+    assert_one_line(said, 2, f"gristmill: {store}/build.json: written in format 99", "use the gristmill that wrote it")
+    assert "--out" not in said.err
 
 
 def test_of_a_finished_dataset_it_tells_the_same_counts(cli: Cli, store: Store) -> None:

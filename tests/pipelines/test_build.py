@@ -381,7 +381,7 @@ def test_given_two_builds_in_one_session_then_the_second_does_not_use_the_steps_
 def test_given_an_output_that_is_a_file_then_one_line_says_so(tmp_path: Path, out: Path) -> None:
     out.write_text("a file")
 
-    with pytest.raises(UserError, match=f"--out {out}"):
+    with pytest.raises(UserError, match=f"{out}: is a file; give a folder"):
         mill(plain_recipe(tmp_path), out)
 
 

@@ -76,14 +76,22 @@ def test_long_values_are_told_short() -> None:
 
 def test_a_folder_of_something_else_is_never_built_into(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="holds no gristmill dataset"):
+    with pytest.raises(UserError, match=rf"\A{tmp_path}: the folder is not empty and holds no gristmill dataset"):
         read_claim(Store(tmp_path))
+
+
+def test_a_file_is_no_folder_to_build_into(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(UserError, match=rf"\A{tmp_path}/out: is a file; give a folder"):
+        read_claim(Store(tmp_path / "out"))
 
 
 def test_a_dataset_of_another_format_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put_bytes("build.json", json.dumps({**CLAIM.as_json(), "format": FORMAT + 1}).encode())
-    with pytest.raises(UserError, match=f"written in format {FORMAT + 1}, this gristmill reads {FORMAT}"):
+    with pytest.raises(
+        UserError, match=f"/build.json: written in format {FORMAT + 1}, this gristmill reads {FORMAT}; "
+    ):
         read_claim(store)
 
 
