@@ -1,7 +1,8 @@
 """Lines for machines to collect: one JSON object a line on stderr, with dataset, unit and stage where they are known.
 
 The driver's are what `ray job logs` shows; a worker's stand in its own file among Ray's logs. They hold counts, names
-and keys, never what records hold nor what an exception says of it: that is in the rejects.
+and keys, never what records hold nor what an exception says of it: that is in the rejects. Only `build_stopped` has
+words, those with which the command ends.
 """
 
 from __future__ import annotations

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders.step import Failed, Record
-from pipelines import logs
-from pipelines.units import _tell_failures
+from builders.shards.store import Store
+from builders.step import Failed, Record, Services
+from pipelines import logs, run
+from pipelines.dag import Stage
+from pipelines.units import _set_up, _tell_failures
 from pipelines.work import run_steps
-from tests.pipelines.toys import INT, Toy, Whole, number, unit
+from schemas.errors import BuildError
+from schemas.load import load_recipe
+from tests.pipelines.coco import good_pairs
+from tests.pipelines.toys import INT, Toy, Whole, dag, number, unit
 
 SECRET = "a caption that nobody may read"
 
@@ -130,3 +136,32 @@ def test_a_record_that_an_earlier_stage_lost_is_not_told_again(lines: Lines) -> 
 
     assert [(line["event"], line["reason"]) for line in lines()] == [("record_failed", "busy")]
     assert SECRET not in lines.text
+
+
+# -- the one line that has words
+
+
+class NoStart(Toy):
+    def setup(self, services: Services) -> None:
+        raise OSError("weights.bin is cut off")
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["an error of ours", "another"])
+def test_where_a_build_stops_the_words_of_our_own_errors_are_told_and_of_others_the_class(
+    lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    step = NoStart(lambda record: {"n": 0})
+
+    def stopped(*_: object) -> None:
+        if ours:
+            _set_up(step, Services(counters=None, device="cpu"))  # type: ignore[arg-type]
+        step.setup(Services(counters=None, device="cpu"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "_build", stopped)
+    recipe = load_recipe(good_pairs(tmp_path / "coco", 1).save())
+    with pytest.raises(BuildError if ours else OSError, match=r"weights\.bin"):
+        run.build(recipe, dag(Stage("all", (step,))), Store(tmp_path / "out"))
+    last = lines()[-1]
+
+    assert last["event"] == "build_stopped"
+    assert last["error"] == ("step 'toy' could not start: OSError: weights.bin is cut off" if ours else "OSError")
