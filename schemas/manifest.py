@@ -117,19 +117,23 @@ class UnitMarker:
         for name in ("shard", "index", "rejects", "embeddings"):
             data[name] = File(**data[name]) if data[name] else None
         if committed := data.get("committed"):
-            data["committed"] = _time(committed)
+            data["committed"] = time_of(committed)
         marker = cls(**data)
-        if not all(type(count) is int for count in (marker.unit, marker.samples, *marker.tallies.values())):
+        files = (marker.shard, marker.index, marker.rejects, marker.embeddings)
+        sizes = (file.size for file in files if file)
+        if not all(type(count) is int for count in (marker.unit, marker.samples, *sizes, *marker.tallies.values())):
             raise TypeError("a marker counts in whole numbers")
+        if not all(type(took) in (int, float) for took in marker.seconds.values()):
+            raise TypeError("seconds are numbers")
         return marker
 
 
-def _time(text: str) -> datetime.datetime:
+def time_of(text: str) -> datetime.datetime:
     """Raises TypeError where it is no time of some place."""
     try:
         time = datetime.datetime.fromisoformat(text)
     except ValueError as error:
         raise TypeError(str(error)) from None
     if time.tzinfo is None:
-        raise TypeError("a marker's time has a time zone")
+        raise TypeError("a time has a time zone")
     return time

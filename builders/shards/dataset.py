@@ -52,7 +52,13 @@ class Claim:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Claim:
-        return cls(data["content"], tuple(size for size, times in data["unit_sizes"] for _ in range(times)))
+        """Raises TypeError, KeyError or ValueError where it is none."""
+        content, runs = data["content"], [(size, times) for size, times in data["unit_sizes"]]
+        if not (isinstance(content, dict) and isinstance(content.get("recipe", {}), dict)):
+            raise TypeError("the content of a claim is a mapping, and so is its recipe")
+        if not all(type(count) is int and count > 0 for run in runs for count in run):
+            raise TypeError("units are counted in whole numbers, and their inputs too")
+        return cls(content, tuple(size for size, times in runs for _ in range(times)))
 
 
 def is_claimed(store: Store) -> bool:
@@ -145,7 +151,7 @@ def _read(store: Store, path: str) -> bytes:
 def _object(store: Store, path: str, raw: bytes, mend: str = "delete it and build again") -> dict[str, Any]:
     try:
         data = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BuildError(f"{store}/{path}: not readable as JSON ({error}); {mend}") from None
     if not isinstance(data, dict):
         raise BuildError(f"{store}/{path}: holds no object; {mend}")

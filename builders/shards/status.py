@@ -8,7 +8,6 @@ estimated. No other file of a unit is looked for: whether they are there, `verif
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +29,8 @@ from builders.shards.dataset import (
 )
 from builders.shards.store import Store
 from builders.shards.unit import marker_path
-from schemas.errors import UserError
-from schemas.manifest import OUTCOMES, Funnel, UnitMarker
+from schemas.errors import BuildError, UserError, first_line
+from schemas.manifest import OUTCOMES, Funnel, UnitMarker, time_of
 
 SAMPLED = 10_000
 """Markers that are read at most."""
@@ -85,13 +84,31 @@ class Status:
 
 def look_at(store: Store) -> Status:
     """The state of the dataset in `store`. Raises UserError where there is none, BuildError where it is damaged."""
+    try:
+        return _look_at(store)
+    except OSError as error:
+        why = error.strerror or first_line(error)
+        raise BuildError(f"{error.filename or store}: cannot be read: {why}; mend that and ask again") from None
+
+
+def _look_at(store: Store) -> Status:
     claim = read_claim(store) if store.exists(CLAIM) else None
     if claim is None:
         raise UserError(f"{store}: holds no gristmill dataset")
     kind = str(claim.content.get("recipe", {}).get("kind", "unknown"))
     done = committed(store)
+    if done and done[-1] >= len(claim.unit_sizes):
+        raise BuildError(
+            f"{store}/{marker_path(done[-1])}: {CLAIM} has {len(claim.unit_sizes):,} units, and none of that number; "
+            "delete it and ask again"
+        )
     if len(done) == len(claim.unit_sizes) and store.exists(MANIFEST):  # who takes units back deletes the manifest first
-        return _finished(kind, claim, read_manifest(store))
+        manifest = read_manifest(store)
+        try:
+            return _finished(kind, claim, manifest)
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            mend = "delete it and run the same build command again"
+            raise BuildError(f"{store}/{MANIFEST}: is no whole manifest ({error!r}); {mend}") from None
     told = _fold(store, spread(done), len(done))
     inputs_done = sum(claim.unit_sizes[unit] for unit in done)
     told |= _scaled(told, inputs_done)
@@ -111,9 +128,14 @@ def look_at(store: Store) -> Status:
 
 
 def _finished(kind: str, claim: Claim, manifest: Mapping[str, Any]) -> Status:
+    """Raises TypeError, KeyError, AttributeError or ValueError where the manifest is none."""
     inputs = Funnel.from_json(manifest["funnel"]["inputs"])
-    times = manifest.get("times", {})
-    llm = manifest.get("llm")
+    times, llm = manifest.get("times", {}), manifest.get("llm")
+    samples, size, seconds = manifest["samples"], manifest.get("bytes", 0), times.get("worker_seconds", {})
+    cost = {name: llm[name] for name in _LEDGER_TOTALS} if llm else None
+    if not all(type(told) in (int, float) for told in (samples, size, *seconds.values(), *(cost or {}).values())):
+        raise TypeError("it counts in numbers")
+    finished = times.get("finished")
     return Status(
         kind=kind,
         finished=True,
@@ -123,12 +145,12 @@ def _finished(kind: str, claim: Claim, manifest: Mapping[str, Any]) -> Status:
         inputs_done=inputs.total,
         **{name: getattr(inputs, name) for name in OUTCOMES},
         reasons=manifest["funnel"]["records"]["reasons"],
-        samples=manifest["samples"],
-        bytes=manifest.get("bytes", 0),
-        worker_seconds=times.get("worker_seconds", {}),
-        last_committed=times.get("finished"),
+        samples=samples,
+        bytes=size,
+        worker_seconds=seconds,
+        last_committed=time_of(finished).isoformat(timespec="seconds") if finished else None,
         artefacts=tuple(file["path"] for file in manifest.get("artefacts", [])),
-        cost={name: llm[name] for name in _LEDGER_TOTALS} if llm else None,
+        cost=cost,
     )
 
 
@@ -205,13 +227,12 @@ def _scaled(told: Mapping[str, Any], inputs_done: int) -> dict[str, Any]:
 
 def _drawn(store: Store) -> tuple[int, int] | None:
     """How many units of what is drawn are done, and there are in all."""
-    paths = store.list_below(DRAWN)
-    claims = [path for path in paths if path.endswith(f"/{CLAIM}")]
+    claims = [path for path in store.list_below(DRAWN) if path.endswith(f"/{CLAIM}")]
     if not claims:
         return None
-    units = f"{claims[-1].removesuffix(CLAIM)}units/"
-    claim = Claim.from_json(json.loads(store.read_bytes(claims[-1])))
-    return sum(path.startswith(units) for path in paths), len(claim.unit_sizes)
+    drawn = store.below(claims[-1].removesuffix(f"/{CLAIM}"))
+    claim = read_claim(drawn) if drawn.exists(CLAIM) else None  # gone with the rest when the artefact is made
+    return (len(committed(drawn)), len(claim.unit_sizes)) if claim else None
 
 
 def _cost(store: Store, claim: Claim) -> tuple[str | None, dict[str, float] | None]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,11 +86,16 @@ def test_an_error_names_the_dataset_and_no_option_that_status_does_not_have(cli:
     assert "--out" not in said.err
 
 
-def test_of_a_finished_dataset_it_tells_the_same_counts(cli: Cli, store: Store) -> None:
+def close(store: Store) -> None:
+    """Commit the third unit, and finish the dataset, three days ago."""
     commit(store, 2, datetime.datetime.now(datetime.UTC))
     markers = [read_marker(store, unit) for unit in range(3)]
     finished = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
     finish(store, CLAIM, markers, RECIPE, {"seconds": 1.0, "finished": finished.isoformat()}, {"inputs": 12})
+
+
+def test_of_a_finished_dataset_it_tells_the_same_counts(cli: Cli, store: Store) -> None:
+    close(store)
 
     said = cli("status", store)
 
@@ -119,7 +126,98 @@ def test_where_no_dataset_is_it_is_one_line_and_the_code_of_a_wrong_command(cli:
     assert_one_line(cli("status", tmp_path / "none"), 2, "holds no gristmill dataset")
 
 
-def test_a_marker_that_is_none_is_one_line_and_the_code_of_a_failed_check(cli: Cli, store: Store) -> None:
-    store.put_bytes(marker_path(1), b"[]")
+# -- damage: one line, and the code of a failed check
 
-    assert_one_line(cli("status", store), 1, "units/000001.json")
+LLM = {"requests": 1, "answers": 1, "tokens_in": 1, "tokens_out": 1, "usd": 0.1, "unpriced": 0}
+
+
+def change(store: Store, path: str, fields: dict[str, Any]) -> None:
+    """Write other values for some fields of a JSON file."""
+    store.put_bytes(path, json.dumps({**json.loads(store.read_bytes(path)), **fields}).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"unit_sizes": [["a", 3]]}, id="a size that is a text"),
+        pytest.param({"unit_sizes": [[4, 0.5]]}, id="half a unit"),
+        pytest.param({"unit_sizes": [[-4, 3]]}, id="a negative size"),
+        pytest.param({"unit_sizes": 3}, id="no list of sizes"),
+        pytest.param({"content": []}, id="no content"),
+        pytest.param({"content": {"recipe": "grit"}}, id="no recipe"),
+    ],
+)
+def test_a_claim_that_is_none_is_named(cli: Cli, store: Store, fields: dict[str, Any]) -> None:
+    change(store, "build.json", fields)
+
+    assert_one_line(cli("status", store), 1, f"{store}/build.json: is no claim of a build", "--overwrite")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "", "[" * 100_000], ids=["a list", "empty", "no text", "deep"])
+def test_a_marker_that_is_none_is_named(cli: Cli, store: Store, text: str) -> None:
+    store.put_bytes(marker_path(1), text.encode())
+
+    assert_one_line(cli("status", store), 1, "units/000001.json", "delete it and build again")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"seconds": {"parse": "long"}}, id="seconds that are a text"),
+        pytest.param({"seconds": 5}, id="no steps"),
+        pytest.param({"shard": {"path": "x", "size": "large", "sha256": ""}}, id="a size that is a text"),
+        pytest.param({"committed": "yesterday"}, id="no time"),
+    ],
+)
+def test_a_marker_with_other_than_numbers_is_named(cli: Cli, store: Store, fields: dict[str, Any]) -> None:
+    change(store, marker_path(1), fields)
+
+    assert_one_line(cli("status", store), 1, "units/000001.json: is no marker of a unit", "delete it and build again")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_marker_beyond_the_claim_is_named(cli: Cli, store: Store, closed: bool) -> None:
+    if closed:
+        close(store)
+    store.put_bytes(marker_path(9), store.read_bytes(marker_path(1)))
+
+    assert_one_line(cli("status", store), 1, "units/000009.json: build.json has 3 units", "delete it")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"times": 5}, id="no times"),
+        pytest.param({"times": {"finished": "yesterday"}}, id="no time"),
+        pytest.param({"times": {"finished": "2026-11-22T12:00:00"}}, id="a time of no place"),
+        pytest.param({"times": {"worker_seconds": {"parse": "long"}}}, id="seconds that are a text"),
+        pytest.param({"llm": {"part": "llm"}}, id="no totals of the model"),
+        pytest.param({"llm": {**LLM, "usd": "much"}}, id="money that is a text"),
+        pytest.param({"llm": 5}, id="no model"),
+        pytest.param({"samples": "many"}, id="samples that are a text"),
+        pytest.param({"bytes": None}, id="no bytes"),
+        pytest.param({"artefacts": [5]}, id="no artefact"),
+        pytest.param({"funnel": {}}, id="no funnel of inputs"),
+    ],
+)
+def test_a_manifest_that_is_none_is_named(cli: Cli, store: Store, fields: dict[str, Any]) -> None:
+    close(store)
+    change(store, "manifest.json", fields)
+
+    assert_one_line(cli("status", store), 1, f"{store}/manifest.json: ", "delete it and run the same build command")
+
+
+def test_a_file_in_the_place_of_the_markers_is_named(cli: Cli, store: Store) -> None:
+    units = Path(str(store)) / "units"
+    shutil.rmtree(units)
+    units.write_bytes(b"")
+
+    assert_one_line(cli("status", store), 1, f"{units}: cannot be read: Not a directory; mend that and ask again")
+
+
+def test_a_claim_on_what_is_drawn_that_is_none_is_named(cli: Cli, store: Store) -> None:
+    store.put_bytes("drawn/0123/build.json", b"{}")
+
+    assert_one_line(cli("status", store), 2, "drawn/0123/build.json")
+    store.put_bytes("drawn/0123/build.json", b'{"format": 1}')
+    assert_one_line(cli("status", store), 1, "drawn/0123/build.json")
