@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from builders.shards.finish import DECISIVE, versions
 from builders.shards.store import Store
 from builders.shards.unit import embeddings_path, index_path, rejects_path, shard_path
 from pipelines.dag import Dag, Source
-from schemas.errors import UserError
+from schemas.errors import BuildError, UserError
 from schemas.manifest import Funnel
 from schemas.recipe import Recipe, content
 
@@ -137,6 +138,8 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     Raises UserError where it was built from other content, or from files that have changed since.
     """
     if overwrite and is_claimed(store):
+        with suppress(BuildError):  # a damaged claim is ours all the same
+            read_claim(store)
         clear(store)
         state = _fresh(claim, source)
     else:

@@ -73,6 +73,8 @@ def read_claim(store: Store) -> Claim | None:
     if not is_claimed(store):
         return None
     data = _parse(store, CLAIM, "build again with --overwrite")
+    if "format" not in data:
+        raise UserError(f"{store}/{CLAIM}: is of another program; give another folder")
     if data.get("format") != FORMAT:
         raise UserError(
             f"{store}/{CLAIM}: written in format {data.get('format')}, this gristmill reads {FORMAT}; "

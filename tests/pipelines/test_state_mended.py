@@ -117,3 +117,12 @@ def test_given_a_claim_that_cannot_be_read_then_one_line_names_the_file_and_over
     with pytest.raises(BuildError, match=r"\A.*/build\.json: .*; build again with --overwrite\Z"):
         begin(recipe, store)
     assert begin(recipe, store, overwrite=True).left == [0, 1, 2]
+
+
+def test_a_folder_of_another_program_is_not_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+    store = Store(tmp_path / "theirs")
+    store.put_bytes("build.json", b'{"scripts": {}}')
+    store.put_bytes("data/mine.tar", b"mine")
+    with pytest.raises(UserError, match=r"build\.json: is of another program; give another folder"):
+        begin(recipe, store, overwrite=True)
+    assert store.list_below("") == ["build.json", "data/mine.tar"]

@@ -25,8 +25,6 @@ def overwritten(store: Store) -> None:
 def test_given_an_output_that_another_took_then_no_unit_is_committed(
     tmp_path: Path, by: Callable[[Store], None]
 ) -> None:
-    tmp_path: Path, by: Callable[[Store], None]
-) -> None:
     store = Store(tmp_path)
     write_claim(store, Claim({"recipe": "ours"}, (3,)))
     job = Job("1", "name", cast(Any, SimpleNamespace()), (3,), pa.array([""]), store, store.stamp(CLAIM))
