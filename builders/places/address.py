@@ -57,6 +57,8 @@ def parse(uri: str, field: str) -> tuple[Address, str]:
         if scheme.lower() not in ("abfs", "abfss") or ":" in bucket or known is None:
             raise UserError(f"{field}: an address holds no user or password; {_FROM_ENVIRONMENT}")
         authority, account = bucket, known[1]
+    if ":" in authority:  # a password with a "/" ends what comes before the "@"
+        raise UserError(f"{field}: an address holds no user, password or port; {_FROM_ENVIRONMENT}")
     if not _BUCKET.fullmatch(authority):
         raise UserError(f"{field}: {scheme}://{authority}: names no bucket; write it as {scheme}://bucket/folder")
     parts = [part for part in key.split("/") if part]

@@ -35,6 +35,7 @@ def test_an_address_tells_the_store_and_the_path_and_comes_back_from_both(
 SECRETS = [
     "s3://AKIA:hidden@bucket/x",
     "s3://hidden@bucket/x",
+    "s3://AKIA:hidden/and/more@bucket/x",
     "s3://bucket/x?access_key=hidden",
     "s3://bucket/x?secret_key=hidden&region=eu-west-1",
     "s3://bucket/x?endpoint=http://me:hidden@127.0.0.1:9000",
