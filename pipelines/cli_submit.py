@@ -27,6 +27,7 @@ def submit(
 ) -> None:
     """Build a dataset on a cluster; the same command goes on where it stopped. The code of this checkout travels."""
     from pipelines import submit as jobs
+    from pipelines.submit_follow import follow as to_its_end
 
     flags = [
         *(["--limit", str(limit)] if limit else []),
@@ -43,7 +44,8 @@ def submit(
         typer.echo(f"its log: ray job logs --follow {name}{where}; its end: ray job stop {name}{where}", err=True)
         return
     try:
-        code = jobs.follow(client, name, lambda text: typer.echo(text, nl=False))
+        with jobs.quiet():
+            code = to_its_end(client, name, lambda text: typer.echo(text, nl=False), where)
     except KeyboardInterrupt:
         raise BuildError(f"the job goes on; to end it: ray job stop {name}{where}") from None
     raise typer.Exit(code)

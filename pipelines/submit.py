@@ -1,26 +1,24 @@
-"""A build as a job of a cluster: what travels, what the driver runs there, and how it ended.
+"""A build as a job of a cluster: what travels, and what the driver runs there.
 
 The job server of Ray takes it all: the driver runs on the cluster, and goes on when this machine is switched off.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import re
 import shlex
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
 import yaml
 
+from pipelines.submit_follow import Watched
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe, parse_yaml
 from schemas.paths import local_paths
@@ -32,19 +30,13 @@ TRAVELS = (("recipes",), ("models",))
 """Its folders whose files a recipe may name."""
 PACKAGE_MAX = 100_000_000
 """Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's own limit is 512 MiB."""
-_AGAIN_S = 1.0
-"""Before the log of a job that goes on is asked for again."""
 _SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
 
 
-class Jobs(Protocol):
+class Jobs(Watched, Protocol):
     """What is needed of Ray's JobSubmissionClient."""
 
     def submit_job(self, *, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]) -> str: ...
-
-    def tail_job_logs(self, job_id: str) -> Any: ...
-
-    def get_job_info(self, job_id: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -220,38 +212,3 @@ def submit(jobs: Jobs, job: Job) -> str:
             return jobs.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env, metadata=job.metadata)
     except (RuntimeError, OSError, ValueError) as error:
         raise BuildError(f"the cluster did not take the job: {' '.join(str(error).split())[:500]}") from None
-
-
-def follow(jobs: Jobs, name: str, say: Callable[[str], None]) -> int:
-    """Tells the driver's log until the job has ended. Returns the exit code of the build.
-
-    A connection that breaks is made again: the job does not mind. Raises BuildError where the job was stopped, or could
-    not start.
-    """
-    told = 0
-    while True:
-        with quiet():
-            told = asyncio.run(_tail(jobs, name, told, say))
-        info = jobs.get_job_info(name)
-        if info.status.is_terminal():
-            break
-        time.sleep(_AGAIN_S)
-    if info.status == "SUCCEEDED":
-        return 0
-    if info.status == "STOPPED":
-        raise BuildError(f"the job {name} was stopped; what is committed stays. Submit the same again to go on")
-    if info.driver_exit_code is None:
-        raise BuildError(f"the job {name} did not run: {' '.join(str(info.message).split())[:500]}")
-    return int(info.driver_exit_code)
-
-
-async def _tail(jobs: Jobs, name: str, told: int, say: Callable[[str], None]) -> int:
-    """Tells the log from character `told` on: the server begins anew with each connection. Returns how far it got."""
-    seen = 0
-    with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError):
-        async for text in jobs.tail_job_logs(name):
-            seen += len(text)
-            if seen > told:
-                say(text[max(0, len(text) - (seen - told)) :])
-                told = seen
-    return told

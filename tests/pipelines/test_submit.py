@@ -1,22 +1,17 @@
-"""What `gristmill submit` sends to a cluster, what it refuses to send, and how it ends. No cluster: a stand-in."""
+"""What `gristmill submit` sends to a cluster, and what it refuses to send. No cluster is needed."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from ray._private.runtime_env.packaging import create_package
-from ray.job_submission import JobStatus
 
 from pipelines import submit
-from pipelines.submit import ROOT, connect, follow, job, measure
-from schemas.errors import BuildError, UserError
+from pipelines.submit import ROOT, connect, job, measure
+from schemas.errors import UserError
 
 GRIT = ROOT / "recipes/demo/grit.yaml"
 
@@ -253,59 +248,3 @@ def test_given_that_nobody_answers_then_one_line_says_so_whatever_the_environmen
 
     with pytest.raises(UserError, match=r"^--address http://127.0.0.1:9: no cluster answers there; start one"):
         connect("http://127.0.0.1:9")
-
-
-@dataclass
-class Server:
-    """A job server that hands out a log in parts; each list of them is one connection."""
-
-    connections: list[Sequence[str]]
-    statuses: list[JobStatus]
-    code: int | None = None
-    message: str = ""
-    asked: list[str] = field(default_factory=list)
-
-    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
-        for part in self.connections.pop(0):
-            if part == "CUT":
-                raise RuntimeError("WebSocket connection closed unexpectedly")
-            yield part
-
-    def get_job_info(self, job_id: str) -> Any:
-        return SimpleNamespace(status=self.statuses.pop(0), driver_exit_code=self.code, message=self.message)
-
-    def submit_job(self, **_: Any) -> str:
-        return "job"
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit, "_AGAIN_S", 0.0)
-
-
-@pytest.mark.parametrize("code", [1, 2])
-def test_the_exit_code_is_that_of_the_build(code: int) -> None:
-    assert follow(Server([["a"]], [JobStatus.FAILED], code), "job", lambda _: None) == code
-    assert follow(Server([["a"]], [JobStatus.SUCCEEDED], 0), "job", lambda _: None) == 0
-
-
-def test_given_a_connection_that_breaks_then_the_log_is_told_whole_and_once() -> None:
-    said: list[str] = []
-    parts: list[Sequence[str]] = [["one\n", "tw", "CUT"], ["one\ntwo", "\nthree\n"]]
-    server = Server(parts, [JobStatus.RUNNING, JobStatus.SUCCEEDED])
-
-    assert follow(server, "job", said.append) == 0
-
-    assert "".join(said) == "one\ntwo\nthree\n"
-
-
-def test_given_a_job_that_was_stopped_then_it_says_how_to_go_on() -> None:
-    with pytest.raises(BuildError, match=r"was stopped; what is committed stays. Submit the same again"):
-        follow(Server([[]], [JobStatus.STOPPED]), "job", lambda _: None)
-
-
-def test_given_a_job_that_could_not_start_then_one_line_says_why() -> None:
-    server = Server([[]], [JobStatus.FAILED], message="runtime_env setup failed:\n  no torch")
-
-    with pytest.raises(BuildError, match=r"^the job job did not run: runtime_env setup failed: no torch$"):
-        follow(server, "job", lambda _: None)
