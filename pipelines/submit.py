@@ -11,13 +11,12 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
+from pipelines.submit_env import environment, texts
 from pipelines.submit_follow import Watched
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe, parse_yaml
@@ -30,7 +29,6 @@ TRAVELS = (("recipes",), ("models",))
 """Its folders whose files a recipe may name."""
 PACKAGE_MAX = 100_000_000
 """Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's own limit is 512 MiB."""
-_SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
 
 
 class Jobs(Watched, Protocol):
@@ -65,7 +63,8 @@ def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), 
         _check_path(field, path, written.get(field, ()))
     command = ["python", "-m", "pipelines", "build", str(place), "--out", out]
     command += [part for item in sets for part in ("--set", _sent(item, checked))]
-    runtime_env = {**_environment(env), "working_dir": str(ROOT)}
+    with quiet():
+        runtime_env = {**environment(env), "working_dir": str(ROOT)}
     return Job(shlex.join([*command, *flags]), runtime_env, {"recipe": str(place), "out": out})
 
 
@@ -85,16 +84,7 @@ def _check_out(out: str) -> None:
 
 def _written(recipe: Path, sets: Sequence[str]) -> dict[str, list[str]]:
     """The fields as the user wrote them, dotted, before any was made absolute; those of a list's parts together."""
-    found: dict[str, list[str]] = {}
-    left = [("", parse_yaml(recipe.read_text("utf-8"), str(recipe)))]
-    while left:
-        name, value = left.pop()
-        if isinstance(value, dict):
-            left += [(f"{name}.{key}" if name else str(key), part) for key, part in value.items()]
-        elif isinstance(value, list):
-            left += [(name, part) for part in value]
-        elif isinstance(value, str):
-            found.setdefault(name, []).append(value)
+    found = texts(parse_yaml(recipe.read_text("utf-8"), str(recipe)))
     return found | {item.partition("=")[0].strip(): [item.partition("=")[2].strip()] for item in sets}
 
 
@@ -116,29 +106,6 @@ def _sent(item: str, recipe: Recipe) -> str:
     path = dict(local_paths(recipe)).get(field)
     place = _inside(path) if path else None
     return item if place is None else f"{field}={place}"
-
-
-def _environment(file: Path | None) -> dict[str, Any]:
-    """A runtime environment from YAML. Raises UserError where it would carry a secret, or another folder."""
-    if file is None:
-        return {}
-    try:
-        told = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f"--env {file}: {' '.join(str(error).split())}; give a YAML file, as deploy/env_pip.yaml"
-        ) from None
-    if not isinstance(told, Mapping):
-        raise UserError(f"--env {file}: is no mapping of fields, as deploy/env_pip.yaml")
-    if "working_dir" in told:
-        raise UserError(f"--env {file}: working_dir is what this command sends; leave it out")
-    for name in told.get("env_vars") or {}:
-        if _SECRET.search(str(name)):
-            raise UserError(
-                f"--env {file}: env_vars.{name} would be told to whoever sees the job; set it in the environment of "
-                "the cluster's nodes, and name it in the recipe (llm.api_key_env)"
-            )
-    return dict(told)
 
 
 def measure() -> int:

@@ -59,44 +59,11 @@ def test_given_a_key_in_the_environment_here_then_no_part_of_the_job_holds_it(mo
     assert "very-secret" not in json.dumps([sent.entrypoint, sent.runtime_env, sent.metadata])
 
 
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password"])
-def test_given_an_environment_with_a_secret_then_it_is_refused_and_its_value_not_told(
-    tmp_path: Path, name: str
-) -> None:
-    env = tmp_path / "env.yaml"
-    env.write_text(f"env_vars: {{{name}: hunter2}}")
-
-    with pytest.raises(UserError, match=f"env_vars.{name} would be told to whoever sees the job") as raised:
-        job(GRIT, "s3://b/x", [], [], env)
-
-    assert "hunter2" not in str(raised.value)
-
-
 def test_an_environment_of_packages_travels_beside_the_code() -> None:
-    sent = job(GRIT, "s3://b/x", [], [], ROOT / "deploy/env_pip.yaml")
+    sent = job(GRIT, "s3://bucket/x", [], [], ROOT / "deploy/env_pip.yaml")
 
     assert sent.runtime_env["working_dir"] == str(ROOT)
     assert sent.runtime_env["pip"]["packages"][0] == "-c ${RAY_RUNTIME_ENV_CREATE_WORKING_DIR}/constraints.txt"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("- pip", "is no mapping of fields"),
-        ("{", "give a YAML file"),
-        ("working_dir: /x", "working_dir is what this command sends"),
-    ],
-)
-def test_given_a_wrong_environment_then_one_line_names_the_file(tmp_path: Path, text: str, said: str) -> None:
-    env = tmp_path / "env.yaml"
-    env.write_text(text)
-
-    with pytest.raises(UserError) as raised:
-        job(GRIT, "s3://b/x", [], [], env)
-
-    assert str(raised.value).startswith(f"--env {env}: ")
-    assert said in str(raised.value)
-    assert "\n" not in str(raised.value)
 
 
 # -- paths
