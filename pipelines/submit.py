@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from builders.shards.store import dataset_place
+from builders.uri import place_of
 from pipelines.submit_env import environment, texts
 from pipelines.submit_follow import Watched
 from schemas.errors import BuildError, UserError
 from schemas.load import load_recipe, parse_yaml
-from schemas.paths import local_paths
+from schemas.paths import addresses, local_paths
 from schemas.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +60,9 @@ def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), 
         raise UserError(f"{recipe}: does not travel to the cluster; copy it, with what it names, below {ROOT}/recipes")
     checked = load_recipe(recipe, sets)
     _check_out(out)
+    for field, uri in addresses(checked):
+        if not uri.startswith("package://"):  # the package need not be here
+            place_of(uri, field)
     written = _written(recipe, sets)
     for field, path in local_paths(checked):
         _check_path(field, path, written.get(field, ()))
@@ -80,6 +85,7 @@ def _check_out(out: str) -> None:
             f"--out {out}: is relative, and would lie in the job's own copy of the code, which goes with the job; "
             "give s3://…, or the absolute path of a folder that every node sees"
         )
+    dataset_place(out)
 
 
 def _written(recipe: Path, sets: Sequence[str]) -> dict[str, list[str]]:

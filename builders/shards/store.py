@@ -47,9 +47,7 @@ class Store:
     """
 
     def __init__(self, uri: str | Place, check: Callable[[], None] | None = None) -> None:
-        if not str(uri) or str(uri).startswith("package://"):
-            raise UserError(f"--out {str(uri)!r}: a dataset cannot be there; give a folder")
-        self.root: Place = (place_of(uri, "--out") if isinstance(uri, str) else uri).resolve()
+        self.root: Place = (dataset_place(uri) if isinstance(uri, str) else uri).resolve()
         self._check = check or (lambda: None)
         self._files: Files = LocalFiles(self.root) if isinstance(self.root, Path) else _remote(self.root)
 
@@ -128,6 +126,13 @@ class Store:
     def list(self, folder: str) -> list[str]:
         """The paths of the files in `folder`, sorted; none where there is no such folder."""
         return self._files.list(folder)
+
+
+def dataset_place(uri: str) -> Place:
+    """Where a dataset lies. Nothing is looked up there. Raises UserError where none can lie."""
+    if not uri or uri.startswith("package://"):
+        raise UserError(f"--out {uri!r}: a dataset cannot be there; give a folder")
+    return place_of(uri, "--out")
 
 
 def _remote(root: RemotePath) -> Files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_given_a_key_in_the_environment_here_then_no_part_of_the_job_holds_it(mo
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-0123456789")
     llava = ROOT / "recipes/llava.yaml"
 
-    sent = job(llava, "s3://b/x", [f"source.{name}=/mnt/x" for name in ("images", "captions", "instances")])
+    sent = job(llava, "s3://bucket/x", [f"source.{name}=/mnt/x" for name in ("images", "captions", "instances")])
 
     assert "very-secret" not in json.dumps([sent.entrypoint, sent.runtime_env, sent.metadata])
 
@@ -73,6 +74,43 @@ def test_an_environment_of_packages_travels_beside_the_code() -> None:
 def test_given_an_output_that_would_go_with_the_job_then_it_is_refused(out: str) -> None:
     with pytest.raises(UserError, match=r"is relative, and would lie in the job's own copy of the code"):
         job(GRIT, out, [])
+
+
+@pytest.mark.parametrize("out", ["package://skimage/data", "nonsense://K:hidden@bucket/x", "https://host/x", "s3:///x"])
+def test_given_an_output_where_no_dataset_can_lie_then_one_line_says_so_before_anything_travels(out: str) -> None:
+    with pytest.raises(UserError, match=r"^--out [^\n]+$|^--out: [^\n]+$"):
+        job(GRIT, out, [])
+
+
+@pytest.mark.parametrize("field", ["--out", "source.images", "detector.model"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://AKIAKEY:hidden@bucket/x",
+        "s3://AKIAKEY:hid/hidden@bucket/x",
+        "s3://bucket/x?access_key=AKIAKEY&secret_key=hidden",
+        "s3://bucket/x?endpoint=http://me:hidden@127.0.0.1:9000",
+        "https://me:hidden@host/x",
+    ],
+)
+def test_given_an_address_with_a_secret_then_it_is_refused_unsent_and_the_secret_not_told(field: str, uri: str) -> None:
+    sets = [f"source.{name}=/mnt/x" for name in ("images", "captions", "instances")]
+    sets = ["source.kind=coco", *sets, "detector={kind: zero_shot, model: a/b}"]
+    out, sets = (uri, []) if field == "--out" else ("s3://bucket/x", [*sets, f"{field}={uri}"])
+
+    with pytest.raises(UserError, match=f"^{field}: ") as refused:
+        job(GRIT, out, sets)
+
+    assert "hid" not in str(refused.value)
+
+
+def test_given_addresses_without_secrets_then_they_go_as_they_are_though_nothing_is_there() -> None:
+    sets = ["source.images=package://no_such_package/x", "source.captions=s3://bucket/c.json?region=eu-west-1"]
+
+    sent = job(GRIT, "s3://bucket/x?endpoint=http://127.0.0.1:1", sets)
+
+    assert shlex.split(sent.entrypoint)[-4:] == ["--set", sets[0], "--set", sets[1]]
+    assert sent.metadata["out"] == "s3://bucket/x?endpoint=http://127.0.0.1:1"
 
 
 def test_given_a_path_of_the_cluster_then_it_goes_as_it_is_though_this_machine_lacks_it(checkout: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.load import load_recipe
-from schemas.paths import local_paths
+from schemas.paths import addresses, local_paths
 
 
 def named(tmp_path: Path, text: str) -> dict[str, list[str]]:
@@ -36,3 +36,18 @@ def test_names_of_packages_ids_on_a_hub_and_uris_are_no_paths(tmp_path: Path) ->
     found = named(tmp_path, f"kind: grit\nsource: {source}\nparser: en_core_web_trf\ndetector: {detector}\n")
 
     assert found == {"source.instances": ["/data/i.json"]}
+
+
+def test_addresses_are_what_stands_with_a_scheme_where_a_path_or_a_model_may(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    head = "{path: s3://bucket/head.pt, column: a}"
+    clip = f"{{model: gs://bucket/clip, heads: [{head}, {{path: /m/b.pt, column: b}}]}}"
+    file.write_text(f"kind: pairs\nsource: {{path: package://skimage/data}}\nclip: {clip}\n")
+
+    found = dict(addresses(load_recipe(file)))
+
+    assert found == {
+        "source.path": "package://skimage/data",
+        "clip.model": "gs://bucket/clip",
+        "clip.heads.path": "s3://bucket/head.pt",
+    }
