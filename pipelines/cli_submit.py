@@ -35,10 +35,9 @@ def submit(
         *(["--overwrite"] if overwrite else []),
     ]
     job = jobs.job(recipe, out, sets or [], flags, env)
-    size = jobs.measure()
     client = jobs.connect(address)
     name = jobs.submit(client, job)
-    typer.echo(f"job {name}: {size / 1e6:.0f} MB sent, {job.entrypoint}", err=True)
+    typer.echo(f"job {name}: {job.size / 1e6:.0f} MB sent, {job.entrypoint}", err=True)
     where = f" --address {address}" if address else ""
     if not follow:
         typer.echo(f"its log: ray job logs --follow {name}{where}; its end: ray job stop {name}{where}", err=True)

@@ -11,7 +11,8 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TRAVELS = (("recipes",), ("models",))
 """Its folders whose files a recipe may name."""
 PACKAGE_MAX = 100_000_000
-"""Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's own limit is 512 MiB."""
+"""Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's job server takes 100 MiB."""
 
 
 class Jobs(Watched, Protocol):
@@ -41,11 +42,12 @@ class Jobs(Watched, Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What is submitted."""
+    """What is submitted. `size`: bytes of the package that travels."""
 
     entrypoint: str
     runtime_env: dict[str, Any]
     metadata: dict[str, str]
+    size: int
 
 
 def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), env: Path | None = None) -> Job:
@@ -63,14 +65,16 @@ def job(recipe: Path, out: str, sets: Sequence[str], flags: Sequence[str] = (), 
     for field, uri in addresses(checked):
         if not uri.startswith("package://"):  # the package need not be here
             place_of(uri, field)
+    travels, size = packed()
+    _check_travels(str(recipe), place, travels)
     written = _written(recipe, sets)
     for field, path in local_paths(checked):
-        _check_path(field, path, written.get(field, ()))
+        _check_path(field, path, written.get(field, ()), travels)
     command = ["python", "-m", "pipelines", "build", str(place), "--out", out]
     command += [part for item in sets for part in ("--set", _sent(item, checked))]
     with quiet():
         runtime_env = {**environment(env), "working_dir": str(ROOT)}
-    return Job(shlex.join([*command, *flags]), runtime_env, {"recipe": str(place), "out": out})
+    return Job(shlex.join([*command, *flags]), runtime_env, {"recipe": str(place), "out": out}, size)
 
 
 def _inside(path: Path) -> Path | None:
@@ -94,16 +98,36 @@ def _written(recipe: Path, sets: Sequence[str]) -> dict[str, list[str]]:
     return found | {item.partition("=")[0].strip(): [item.partition("=")[2].strip()] for item in sets}
 
 
-def _check_path(field: str, path: Path, written: Sequence[str]) -> None:
-    """A path is of the cluster where it is absolute as written, and travels where it lies in TRAVELS."""
+def _check_path(field: str, path: Path, written: Sequence[str], travels: Set[str]) -> None:
+    """A path is of the cluster where it is absolute as written, and may travel where it lies in TRAVELS."""
     place = _inside(path)
     if place is not None and place.parts[:1] in TRAVELS:
+        _check_travels(field, place, travels)
         return
     if place is not None or any(path.name == Path(text).name and not Path(text).is_absolute() for text in written):
         raise UserError(
             f"{field}: {path} is a path of this machine, which the cluster does not see; give s3://…, "
             "or the absolute path of a folder that every node sees"
         )
+
+
+def _check_travels(field: str, place: Path, travels: Set[str]) -> None:
+    """Raises UserError for a file that is not in the package, and for a folder of which one is not."""
+    left = next((file for file in _files(place) if file.as_posix() not in travels), None)
+    if left is not None:
+        why = "is left out by .rayignore or .gitignore" if (ROOT / left).exists() else "is not there"
+        raise UserError(
+            f"{field}: {ROOT / left} does not travel to the cluster: it {why}; what travels are recipes and small "
+            "texts in folders below recipes/, and data have to be where every node sees them"
+        )
+
+
+def _files(place: Path) -> list[Path]:
+    """The files that a place of the checkout stands for, relative to it; code and hidden files are no data."""
+    if not (ROOT / place).is_dir():
+        return [place]
+    found = sorted(file.relative_to(ROOT) for file in (ROOT / place).rglob("*") if file.is_file())
+    return [file for file in found if file.suffix not in (".py", ".pyc") and not file.name.startswith(".")]
 
 
 def _sent(item: str, recipe: Recipe) -> str:
@@ -114,20 +138,24 @@ def _sent(item: str, recipe: Recipe) -> str:
     return item if place is None else f"{field}={place}"
 
 
-def measure() -> int:
-    """Bytes of the package that travels. Raises UserError where it is too large."""
+def packed() -> tuple[set[str], int]:
+    """The files that travel, relative to the checkout, and the size of their package. Raises UserError where it is
+    too large."""
+    from ray._private.ray_constants import get_runtime_env_default_excludes
     from ray._private.runtime_env.packaging import create_package
 
     with tempfile.TemporaryDirectory() as folder, quiet():
         package = Path(folder) / "package.zip"
-        create_package(str(ROOT), package, include_gitignore=True, excludes=[])
+        create_package(str(ROOT), package, include_gitignore=True, excludes=get_runtime_env_default_excludes())
         size = package.stat().st_size
+        with zipfile.ZipFile(package) as opened:
+            names = set(opened.namelist())
     if size > PACKAGE_MAX:
         raise UserError(
             f"{ROOT}: {size / 1e6:,.0f} MB would travel, more than {PACKAGE_MAX / 1e6:,.0f}; put data where the "
             "cluster sees it, and name what else is large in .rayignore"
         )
-    return size
+    return names, size
 
 
 def connect(address: str | None) -> Jobs:

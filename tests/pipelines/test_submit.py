@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import zipfile
 from pathlib import Path
 
 import pytest
-from ray._private.runtime_env.packaging import create_package
 
 from pipelines import submit
-from pipelines.submit import ROOT, connect, job, measure
+from pipelines.submit import ROOT, connect, job
 from schemas.errors import UserError
 
 GRIT = ROOT / "recipes/demo/grit.yaml"
@@ -121,15 +119,17 @@ def test_given_a_path_of_the_cluster_then_it_goes_as_it_is_though_this_machine_l
 
 @pytest.mark.parametrize("path", ["../photos", "../../photos", "out"])
 def test_given_a_recipe_that_names_a_path_of_this_machine_then_the_field_is_named(checkout: Path, path: str) -> None:
-    (checkout / "recipes/out").symlink_to(checkout)
+    (checkout / "data").mkdir()
+    (checkout / "recipes/out").symlink_to(checkout / "data")
 
     with pytest.raises(UserError, match=r"^source.path: \S+ is a path of this machine, which the cluster does not see"):
         job(recipe(checkout, path), "/mnt/x", [])
 
 
-@pytest.mark.parametrize(("path", "refused"), [("../../head.pt", True), ("/mnt/head.pt", False), ("head.pt", False)])
+@pytest.mark.parametrize(("path", "refused"), [("../../head.pt", True), ("/mnt/head.pt", False), ("head.json", False)])
 def test_given_a_path_in_a_list_then_it_is_looked_at_as_well(checkout: Path, path: str, refused: bool) -> None:
     file = recipe(checkout, "/mnt/a")
+    (checkout / "recipes/head.json").write_text("{}")
     heads = f"heads: [{{path: /mnt/other.pt, column: a}}, {{path: {path}, column: b}}]"
     file.write_text(file.read_text() + f"clip: {{model: ViT-B-32, pretrained: openai, {heads}}}\n")
 
@@ -146,6 +146,8 @@ def test_given_a_set_path_that_is_relative_then_it_is_refused_unless_it_travels(
 ) -> None:
     monkeypatch.chdir(checkout / "recipes")
     mine = recipe(checkout, "/mnt/a")
+    (checkout / "recipes/corpus").mkdir()
+    (checkout / "recipes/corpus/pairs.jsonl").write_text("{}")
 
     travels = job(mine, "/mnt/x", ["source.path=corpus/pairs.jsonl"])
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
@@ -162,6 +164,44 @@ def test_given_a_recipe_that_does_not_travel_then_it_is_told_where_to_put_it(che
             job(elsewhere, "/mnt/x", [])
 
 
+@pytest.mark.parametrize("folder", ["out", "my.recipes", "my_secrets"])
+def test_given_a_recipe_in_a_folder_that_is_ignored_then_it_is_told_that_it_does_not_travel(
+    checkout: Path, folder: str
+) -> None:
+    (checkout / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    file = checkout / "recipes" / folder / "g.yaml"
+    file.parent.mkdir()
+    file.write_text("kind: pairs\nsource: {path: /mnt/a}\n")
+
+    with pytest.raises(UserError, match=rf"{file} does not travel to the cluster: it is left out by .rayignore or"):
+        job(file, "/mnt/x", [])
+
+
+def test_given_data_below_recipes_of_which_a_file_does_not_travel_then_the_field_and_the_file_are_told(
+    checkout: Path,
+) -> None:
+    corpus = checkout / "recipes/corpus"
+    corpus.mkdir()
+    for name in ("captions.json", ".DS_Store", "read.py"):
+        (corpus / name).write_text("{}")
+    mine = recipe(checkout, "corpus")
+
+    assert job(mine, "/mnt/x", []).size > 0
+    (corpus / "1.jpg").write_bytes(b"x")
+
+    with pytest.raises(UserError, match=rf"^source.path: {corpus}/1.jpg does not travel to the cluster: it is left"):
+        job(mine, "/mnt/x", [])
+
+
+def test_given_a_path_below_recipes_where_nothing_is_then_it_is_told(checkout: Path) -> None:
+    with pytest.raises(UserError, match=r"^source.path: \S+/recipes/none.jsonl does not travel .*: it is not there;"):
+        job(recipe(checkout, "none.jsonl"), "/mnt/x", [])
+
+
+def test_the_demo_that_names_a_model_of_the_checkout_finds_it_in_the_package() -> None:
+    assert "build recipes/demo/pairs.yaml" in job(ROOT / "recipes/demo/pairs.yaml", "/mnt/x", []).entrypoint
+
+
 def test_given_a_gristmill_that_was_installed_without_its_checkout_then_nothing_could_travel(checkout: Path) -> None:
     (checkout / ".rayignore").unlink()
 
@@ -172,65 +212,6 @@ def test_given_a_gristmill_that_was_installed_without_its_checkout_then_nothing_
 def test_given_a_wrong_recipe_then_it_is_told_before_anything_travels(checkout: Path) -> None:
     with pytest.raises(UserError, match=r"there is no field sed; did you mean seed\?"):
         job(recipe(checkout, "/mnt/a"), "/mnt/x", ["sed=1"])
-
-
-# -- the package
-
-
-def packed(folder: Path, into: Path) -> dict[str, int]:
-    create_package(str(folder), into / "package.zip", include_gitignore=True, excludes=[])
-    with zipfile.ZipFile(into / "package.zip") as package:
-        return {info.filename: info.file_size for info in package.infolist()}
-
-
-def test_what_travels_is_code_models_and_recipes_and_nothing_else(tmp_path: Path) -> None:
-    files = packed(ROOT, tmp_path)
-
-    tops = {name.split("/")[0] for name in files}
-    assert tops == {
-        *("gristmill", "pipelines", "builders", "schemas", "models", "recipes", "deploy"),
-        *("pyproject.toml", "constraints.txt", "README.md", "LICENSE"),
-    }
-    assert {"recipes/demo/grit.yaml", "recipes/demo/corpus/captions.json", "builders/grounding/words.yaml"} <= set(
-        files
-    )
-    assert not [name for name in files if "__pycache__" in name]
-
-
-def test_the_package_is_small_and_its_code_very_small(tmp_path: Path) -> None:
-    files = packed(ROOT, tmp_path)
-
-    assert sum(files.values()) < 24 * 2**20
-    assert sum(size for name, size in files.items() if not name.startswith("models/")) < 2 * 2**20
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("out/demo/data/000000.tar", "data/photos/1.jpg", ".venv/lib/x.py", "my-env/lib/x.py", ".git/objects/x"),
-        *("photos.zip", "notes.md", "recipes/data/000000.tar", "recipes/index.parquet", "pipelines/__pycache__/a.pyc"),
-        *("keys.env", ".env", "models/mine.py", "wandb/run.log"),
-    ],
-)
-def test_data_outputs_environments_and_keys_never_travel(checkout: Path, path: str) -> None:
-    (checkout / "recipes/mine.yaml").write_text("kind: pairs")
-    file = checkout / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"x")
-
-    files = packed(checkout, checkout.parent)
-
-    assert set(files) - {"models/"} <= {"recipes/mine.yaml", "models/mine.py"} - {path}
-
-
-def test_given_a_package_that_is_too_large_then_one_line_tells_its_size(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(submit, "PACKAGE_MAX", 3_000_000)
-    (checkout / "recipes/photos.bin").write_bytes(bytes(4_000_000))
-
-    with pytest.raises(UserError, match=r"4 MB would travel, more than 3; put data where the cluster sees it"):
-        measure()
 
 
 # -- the cluster
