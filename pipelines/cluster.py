@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from schemas.errors import UserError
 CLUSTER_FILE = Path(__file__).resolve().parents[1] / "ray_cluster.yaml"
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
 """Where `ray up` puts the cluster's file on the head."""
+RAYS_MOST = 2
+"""Workers of a file without `max_workers`: Ray's own default, as in its defaults.yaml for AWS."""
 
 
 def planned_for(address: str | None) -> tuple[Cluster, str]:
@@ -26,27 +30,69 @@ def planned_for(address: str | None) -> tuple[Cluster, str]:
     if address and ("://" in address or re.fullmatch(r"auto|[\w.-]+:\d+", address)):
         return cluster_of(_answered(address if "://" in address else _job_server(address))), address
     file = Path(address) if address else CLUSTER_FILE
-    return cluster_of(in_file(file)), file.name
+    return in_file(file).cluster(), file.name
 
 
-def in_file(file: Path) -> list[Nodes]:
-    """The node types of a file for `ray up`, at their `max_workers`; the head is one. Raises UserError."""
+@dataclass(frozen=True)
+class NodeTypes:
+    """What a file for `ray up` describes: the head, the types of workers, and how many workers there may be in all."""
+
+    head: Nodes
+    workers: tuple[Nodes, ...]
+    most: int
+
+    def cluster(self, there: Sequence[Nodes] = ()) -> Cluster:
+        """The cluster that they make, with further nodes that are `there`."""
+        return cluster_of([self.head, *there], self.workers, self.most)
+
+
+def in_file(file: Path) -> NodeTypes:
+    """The node types of a file for `ray up`. Raises UserError.
+
+    Types with the same resources are one, of as many nodes as they may have together. Where their `priority` differs,
+    the lower stand in for the highest (on-demand for spot) and add nothing: as many as the largest of them may have.
+    """
     try:
         told: Any = yaml.safe_load(file.read_text("utf-8"))
         types: Mapping[str, Any] = told["available_node_types"]
-        nodes = []
+        of_head = types[told["head_node_type"]]["resources"]
+        most = int(_amount(told.get("max_workers", RAYS_MOST)))
+        alike: dict[tuple[float, int, frozenset[Any]], list[tuple[int, int, str]]] = {}
         for name, kind in types.items():
-            sizes, most = kind["resources"], kind.get("max_workers", told.get("max_workers", 0))
-            head = name == told["head_node_type"]
-            nodes.append(Nodes(name, float(sizes["CPU"]), int(sizes.get("GPU", 0)), 1 if head else int(most)))
+            sized = (*_sized(kind["resources"]), frozenset(kind["resources"].items()))
+            count = int(_amount(kind.get("max_workers", most)))
+            if name != told["head_node_type"]:
+                alike.setdefault(sized, []).append((int(kind.get("priority", 0)), count, str(name)))
+        head = Nodes(str(told["head_node_type"]), *_sized(of_head), 1)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; give a cluster file, or --address of a running one") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = " ".join(str(error).split())
         raise UserError(
             f"{file}: tells no node types with resources: CPU ({why}); add them, or give --address of a running cluster"
         ) from None
-    return nodes
+    return NodeTypes(head, tuple(_one_kind(cpus, gpus, kinds) for (cpus, gpus, _), kinds in alike.items()), most)
+
+
+def _one_kind(cpus: float, gpus: int, kinds: Sequence[tuple[int, int, str]]) -> Nodes:
+    """Node types of one size, each with priority, count and name, as one: the first choice is named first."""
+    counts: Counter[int] = Counter()
+    for priority, count, _ in kinds:
+        counts[priority] += count
+    names = [name for _, _, name in sorted(kinds, key=lambda kind: -kind[0])]
+    return Nodes(" or ".join(names), cpus, gpus, max(counts.values()))
+
+
+def _sized(resources: Mapping[str, Any]) -> tuple[float, int]:
+    return _amount(resources["CPU"]), int(_amount(resources.get("GPU", 0)))
+
+
+def _amount(told: Any) -> float:
+    """A number of a file, of CPUs or nodes. Raises ValueError or TypeError where it is none that there can be."""
+    amount = float(told)
+    if not 0 <= amount < math.inf:
+        raise ValueError(f"{told} is no amount")
+    return amount
 
 
 def _job_server(address: str) -> str:
@@ -85,18 +131,20 @@ def of_session() -> Cluster:
     import ray
 
     live = Counter(_size(node["Resources"]) for node in ray.nodes() if node["Alive"])
-    types = _autoscaled() if os.environ.get("RAY_ADDRESS") else []
-    known = {(kind.cpus, kind.gpus) for kind in types}
-    found = cluster_of([*types, *_kinds(Counter({size: n for size, n in live.items() if size not in known}))])
+    types = _autoscaled() if os.environ.get("RAY_ADDRESS") else None
+    if types:
+        known = {(kind.cpus, kind.gpus) for kind in (types.head, *types.workers)}
+        return types.cluster(_kinds(Counter({size: n for size, n in live.items() if size not in known})))
+    found = cluster_of(_kinds(live))
     alone = len(found.nodes) == 1 and found.nodes[0].count == 1 and found.nodes[0].cpus >= 1
     return Cluster(found.cpus, found.gpus) if alone else found
 
 
-def _autoscaled() -> list[Nodes]:
+def _autoscaled() -> NodeTypes | None:
     try:
         return in_file(BOOTSTRAP)
     except UserError:  # not started by `ray up`, or on premises, where only the nodes know their sizes
-        return []
+        return None
 
 
 def _size(resources: Mapping[str, float]) -> tuple[float, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.dag import Stage
@@ -33,20 +33,33 @@ class Cluster:
     """What the stages may share: logical CPUs and GPUs in all, and how nodes divide them.
 
     Without `nodes`, it is one machine, to which a stage that wants more is fitted; on a cluster that one is refused.
+    `most`: workers that there may be at once, where the kinds of nodes together would be more.
     """
 
     cpus: int
     gpus: int
     nodes: tuple[Nodes, ...] = ()
+    most: int | None = None
 
     def __str__(self) -> str:
-        return f"{_counted(self.cpus, 'CPU')}, {_counted(self.gpus, 'GPU')}"
+        most = f", {self.most} worker{'s' * (self.most != 1)} at most" if self.most is not None else ""
+        return f"{_counted(self.cpus, 'CPU')}, {_counted(self.gpus, 'GPU')}{most}"
 
 
-def cluster_of(nodes: Sequence[Nodes]) -> Cluster:
-    """The cluster that such nodes make."""
-    cpus, gpus = sum(kind.cpus * kind.count for kind in nodes), sum(kind.gpus * kind.count for kind in nodes)
-    return Cluster(max(1, int(cpus)), gpus, tuple(nodes))
+def cluster_of(there: Sequence[Nodes], types: Sequence[Nodes] = (), most: int | None = None) -> Cluster:
+    """The cluster of nodes that are there and of types that an autoscaler may start, `most` of those at once.
+
+    Where the types together are more, GPU nodes are counted first: CPU nodes go, of the commonest type first.
+    """
+    over = max(0, sum(kind.count for kind in types) - most) if most is not None else 0
+    bound = most if over else None
+    counted = list(there)
+    for kind in sorted(types, key=lambda kind: (kind.gpus > 0, -kind.count)):
+        left = max(0, kind.count - over)
+        over -= kind.count - left
+        counted.append(replace(kind, count=left))
+    cpus, gpus = sum(kind.cpus * kind.count for kind in counted), sum(kind.gpus * kind.count for kind in counted)
+    return Cluster(max(1, int(cpus)), gpus, (*there, *types), bound)
 
 
 @dataclass(frozen=True)

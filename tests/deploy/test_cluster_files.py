@@ -12,6 +12,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from pipelines.cluster import in_file
+from pipelines.hardware import Nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 AWS = ROOT / "ray_cluster.yaml"
@@ -75,11 +76,13 @@ def test_the_head_is_no_spot_instance_and_runs_no_tasks() -> None:
 
 
 def test_plan_knows_the_sizes_of_every_node_type() -> None:
-    nodes = {kind.name: (kind.cpus, kind.gpus, kind.count) for kind in in_file(AWS)}
+    types = in_file(AWS)
 
-    assert nodes["head"] == (0, 0, 1)
-    assert nodes["cpu_spot"] == (16, 0, 16)
-    assert nodes["gpu_on_demand"] == (8, 1, 4)
+    assert types.head == Nodes("head", 0, 0, 1)
+    assert types.workers == (
+        Nodes("cpu_spot or cpu_on_demand", 16, 0, 16),
+        Nodes("gpu_spot or gpu_on_demand", 8, 1, 4),
+    )
 
 
 @pytest.mark.parametrize("file", [AWS, ON_PREMISES], ids=lambda file: file.name)

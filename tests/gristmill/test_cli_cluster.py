@@ -25,8 +25,8 @@ def test_given_no_address_then_the_plan_is_for_the_cluster_file_and_names_the_no
 
     assert said.code == 0, said.err
     assert "(ray_cluster.yaml)" in said.out
-    assert "nodes 16 x cpu_spot (16 CPUs, 0 GPUs)" in said.out
-    assert ", on cpu_spot, cpu_on_demand, gpu_spot, gpu_on_demand" in said.out
+    assert "nodes 16 x cpu_spot or cpu_on_demand (16 CPUs, 0 GPUs)" in said.out
+    assert ", on cpu_spot or cpu_on_demand, gpu_spot or gpu_on_demand" in said.out
 
 
 def test_given_a_cluster_that_no_stage_fits_then_the_plan_is_told_and_then_what_would_wait_for_ever(

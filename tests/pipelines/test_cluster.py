@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines import cluster
-from pipelines.cluster import in_file, of_session, planned_for
+from pipelines.cluster import NodeTypes, of_session, planned_for
 from pipelines.dag import Stage
 from pipelines.hardware import Nodes, cluster_of
 from pipelines.plan import render_plan
@@ -19,34 +19,97 @@ from tests.pipelines.milling import mill
 from tests.pipelines.toys import Toy, dag
 
 TYPES = """
-max_workers: 5
+max_workers: 9
 head_node_type: head
 available_node_types:
   head: {resources: {CPU: 0}, max_workers: 3}
   small: {resources: {CPU: 4}, max_workers: 2}
-  large: {resources: {CPU: 8, GPU: 2, memory: 1000}}
+  large: {resources: {CPU: 8, GPU: 2, memory: 1000}, max_workers: 5}
 """
+HEAD = Nodes("head", 0, 0, 1)
+
+
+def in_file(tmp_path: Path, text: str) -> NodeTypes:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    return cluster.in_file(file)
+
+
+def with_types(most: int, **types: str) -> str:
+    """A file with a head and types of workers, each as the fields beside its resources (4 CPUs)."""
+    lines = [f"  {name}: {{resources: {{CPU: 4}}, {fields}}}" for name, fields in types.items()]
+    start = f"max_workers: {most}\nhead_node_type: head\navailable_node_types:\n  head: {{resources: {{CPU: 0}}}}"
+    return "\n".join([start, *lines])
 
 
 def test_given_a_file_for_ray_up_then_each_type_counts_as_often_as_it_may_be_there_and_the_head_once(
     tmp_path: Path,
 ) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_text(TYPES)
+    assert in_file(tmp_path, TYPES) == NodeTypes(HEAD, (Nodes("small", 4, 0, 2), Nodes("large", 8, 2, 5)), 9)
 
-    assert in_file(file) == [Nodes("head", 0, 0, 1), Nodes("small", 4, 0, 2), Nodes("large", 8, 2, 5)]
+
+def test_given_a_type_without_a_count_then_it_may_be_all_workers_and_without_any_count_as_many_as_ray_takes(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "max_workers: 6\nhead_node_type: h\navailable_node_types: {h: {resources: {CPU: 0}}, w: {resources: {CPU: 1}}}"
+    )
+
+    assert in_file(tmp_path, text).workers == (Nodes("w", 1, 0, 6),)
+    assert in_file(tmp_path, text.partition("\n")[2]).workers == (Nodes("w", 1, 0, 2),)
+
+
+def test_given_types_of_one_size_where_the_lower_priority_stands_in_then_it_adds_no_nodes(tmp_path: Path) -> None:
+    text = with_types(24, demand="max_workers: 3, priority: 1", spot="max_workers: 5, priority: 2")
+
+    assert in_file(tmp_path, text).workers == (Nodes("spot or demand", 4, 0, 5),)
+    assert in_file(tmp_path, text.replace(": 3", ": 7")).workers == (Nodes("spot or demand", 4, 0, 7),)
+
+
+@pytest.mark.parametrize("priority", ["", ", priority: 3"])
+def test_given_types_of_one_size_with_the_same_priority_or_none_then_their_nodes_are_added_up(
+    tmp_path: Path, priority: str
+) -> None:
+    text = with_types(24, a="max_workers: 3" + priority, b="max_workers: 5" + priority)
+
+    assert in_file(tmp_path, text).workers == (Nodes("a or b", 4, 0, 8),)
+
+
+def test_given_types_with_other_resources_then_they_are_two_kinds_whatever_their_priority(tmp_path: Path) -> None:
+    text = with_types(24, a="max_workers: 3, priority: 1", b="max_workers: 5, priority: 2")
+
+    found = in_file(tmp_path, text.replace("a: {resources: {CPU: 4}", "a: {resources: {CPU: 4, wide: 1}"))
+
+    assert found.workers == (Nodes("a", 4, 0, 3), Nodes("b", 4, 0, 5))
+
+
+def test_given_fewer_workers_in_all_than_the_types_make_together_then_the_plan_counts_those(tmp_path: Path) -> None:
+    found = in_file(tmp_path, with_types(2, a="max_workers: 9", b="max_workers: 9")).cluster()
+
+    assert str(found) == "8 CPUs, 0 GPUs, 2 workers at most"
+    assert found.nodes == (HEAD, Nodes("a or b", 4, 0, 18))
+
+
+SIZED_WRONG = ["CPU: .nan", "CPU: .inf", "CPU: -1", "CPU: x", "cpu: 4", "CPU: 4, GPU: .nan", "CPU: 4, GPU: .inf"]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", "available_node_types: {a: {}}", TYPES.replace("CPU: 4", "cpu: 4"), "available_node_types: 3"],
+    [
+        *("", "[]", "{", "available_node_types: {a: {}}", "available_node_types: 3"),
+        "available_node_types: {}",
+        "head_node_type: head\navailable_node_types: {}",
+        TYPES.replace("head_node_type: head", "head_node_type: other"),
+        TYPES.replace("max_workers: 9", "max_workers: .inf"),
+        TYPES.replace("max_workers: 2", "max_workers: -1"),
+        TYPES.replace("max_workers: 2", "priority: .inf"),
+        *(TYPES.replace("CPU: 4", sizes) for sizes in SIZED_WRONG),
+        TYPES.replace("CPU: 4", "CPU: 4, wide: [1]"),
+    ],
 )
 def test_given_a_file_without_sizes_then_one_line_names_it(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_text(text)
-
-    with pytest.raises(UserError, match=rf"^{file}: tells no node types with resources: CPU") as raised:
-        in_file(file)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/c.yaml: tells no node types with resources: CPU") as raised:
+        in_file(tmp_path, text)
 
     assert "\n" not in str(raised.value)
 
@@ -63,7 +126,7 @@ def test_without_an_address_the_plan_is_for_the_file_that_comes_with_the_checkou
 
     found, name = planned_for(None)
 
-    assert (found.gpus, name) == (8, "ray_cluster.yaml")
+    assert (found.gpus, name) == (4, "ray_cluster.yaml")
 
 
 def test_a_plan_for_a_cluster_names_its_nodes_and_where_each_stage_may_run(tmp_path: Path) -> None:
@@ -104,7 +167,7 @@ def test_given_a_head_that_ray_up_started_then_the_nodes_count_that_its_autoscal
     found = of_session()
 
     assert found.gpus == 10
-    assert [kind.name for kind in found.nodes] == ["head", "small", "large", "node"]
+    assert [kind.name for kind in found.nodes] == ["head", "node", "small", "large"]
 
 
 @pytest.mark.ray

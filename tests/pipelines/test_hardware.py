@@ -168,6 +168,49 @@ def test_given_nodes_then_they_are_added_up() -> None:
     assert nodes((16, 0, 3), (8, 2, 2), (0, 0, 1)) == Cluster(64, 4, nodes((16, 0, 3), (8, 2, 2), (0, 0, 1)).nodes)
 
 
+def limited(most: int, *sizes: tuple[float, int, int]) -> Cluster:
+    """A head and node types, of which `most` nodes may be there."""
+    return cluster_of([Nodes("head", 0, 0, 1)], nodes(*sizes).nodes, most)
+
+
+def test_given_as_many_workers_as_the_types_make_together_then_nothing_is_said_of_a_limit() -> None:
+    assert str(limited(6, (16, 0, 4), (8, 1, 2))) == "80 CPUs, 2 GPUs"
+
+
+def test_given_fewer_workers_than_the_types_make_together_then_cpu_nodes_go_first_and_of_the_commonest_type() -> None:
+    kinds = ((4, 0, 3), (16, 0, 9), (8, 1, 4))
+
+    assert str(limited(15, *kinds)) == "172 CPUs, 4 GPUs, 15 workers at most"  # 3, 8 and 4
+    assert str(limited(6, *kinds)) == "40 CPUs, 4 GPUs, 6 workers at most"  # 2, none and 4
+    assert str(limited(1, *kinds)) == "8 CPUs, 1 GPU, 1 worker at most"
+
+
+def test_given_a_limit_then_pools_are_sized_by_it_and_each_type_may_still_be_the_one_that_is_started() -> None:
+    cluster = limited(3, (16, 0, 4), (8, 1, 4))
+
+    assert [p.workers for p in place(stages(0, 1), cluster)] == [None, 3]
+    assert [kind.count for kind in cluster.nodes] == [1, 4, 4]
+    assert unplaceable(stages(0, cpus=16), cluster) is None
+
+
+@pytest.mark.slow
+@settings(deadline=None)
+@given(
+    most=st.integers(0, 20),
+    sizes=st.lists(st.tuples(st.integers(1, 16), st.integers(0, 2), st.integers(0, 9)), max_size=4),
+)
+def test_a_cluster_with_a_limit_has_no_more_than_without_and_all_of_its_gpus_where_gpu_nodes_suffice(
+    most: int, sizes: list[tuple[int, int, int]]
+) -> None:
+    cluster, whole = limited(most, *sizes), nodes(*sizes)
+
+    assert cluster.cpus <= whole.cpus
+    assert cluster.gpus <= whole.gpus
+    assert (cluster.most is None) == (sum(count for _, _, count in sizes) <= most)
+    if sum(count for _, gpus, count in sizes if gpus) <= most:
+        assert cluster.gpus == whole.gpus
+
+
 def test_given_a_stage_that_wants_more_gpus_than_any_node_has_then_it_is_named_though_their_sum_would_do() -> None:
     said = unplaceable(stages(0, 2), nodes((16, 0, 4), (8, 1, 4)))
 
