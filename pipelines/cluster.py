@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from schemas.errors import UserError
 CLUSTER_FILE = Path(__file__).resolve().parents[1] / "ray_cluster.yaml"
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
 """Where `ray up` puts the cluster's file on the head."""
+CONNECT_S = 3.0
+"""For a node of the cluster to take a connection."""
 RAYS_MOST = 2
 """Workers of a file without `max_workers`: Ray's own default, as in its defaults.yaml for AWS."""
 
@@ -27,7 +30,7 @@ def planned_for(address: str | None) -> tuple[Cluster, str]:
     """The cluster behind `address` (http://… or HOST:PORT; else RAY_API_SERVER_ADDRESS, RAY_ADDRESS), or the one that a
     cluster file describes: `address` itself, else ray_cluster.yaml. With it, what to call it. Raises UserError."""
     address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
-    if address and ("://" in address or re.fullmatch(r"auto|[\w.-]+:\d+", address)):
+    if address and ("://" in address or re.fullmatch(r"[\w.-]+:\d+", address)):
         return cluster_of(_answered(address if "://" in address else _job_server(address))), address
     file = Path(address) if address else CLUSTER_FILE
     return in_file(file).cluster(), file.name
@@ -97,11 +100,16 @@ def _amount(told: Any) -> float:
 
 def _job_server(address: str) -> str:
     """Where the job server of a cluster listens. Raises UserError."""
+    from ray._private.services import canonicalize_bootstrap_address
     from ray.dashboard.utils import ray_address_to_api_server_url
 
     from pipelines.submit import quiet
 
     try:
+        at = canonicalize_bootstrap_address(address) or address  # a loopback address becomes the node's own
+        host, _, port = at.rpartition(":")
+        with socket.create_connection((host, int(port)), CONNECT_S):
+            pass  # Ray itself would try for 40 s
         with quiet():
             url: str = ray_address_to_api_server_url(address)
     except Exception as error:  # Ray raises whatever its connection ran into

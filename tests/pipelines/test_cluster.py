@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,6 +128,32 @@ def test_without_an_address_the_plan_is_for_the_file_that_comes_with_the_checkou
     found, name = planned_for(None)
 
     assert (found.gpus, name) == (4, "ray_cluster.yaml")
+
+
+def test_given_an_address_where_nobody_listens_then_one_line_says_so_before_ray_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ray.dashboard.utils.ray_address_to_api_server_url", lambda address: pytest.fail("asked"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+    with pytest.raises(UserError, match=rf"^--address 127.0.0.1:{port}: no cluster answers there \(.*refused\); start"):
+        planned_for(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.0.0.1:99999"])
+def test_given_a_port_that_there_is_not_then_one_line_says_so(address: str) -> None:
+    with pytest.raises(UserError, match=rf"^--address {address}: no cluster answers there") as raised:
+        planned_for(address)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_no_other_ray_of_the_machine_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_job_server", lambda address: pytest.fail("looked for"))
+
+    with pytest.raises(UserError, match="^auto: No such file or directory; give a cluster file, or --address"):
+        planned_for("auto")
 
 
 def test_a_plan_for_a_cluster_names_its_nodes_and_where_each_stage_may_run(tmp_path: Path) -> None:
