@@ -31,7 +31,7 @@ from pipelines.batch_pass import ask_in_batches
 from pipelines.cluster import of_session
 from pipelines.dag import Dag
 from pipelines.fit import fit_artefact
-from pipelines.hardware import Cluster, lacking, unplaceable
+from pipelines.hardware import Cluster, lacking, place, unplaceable
 from pipelines.progress import Display, News, say
 from pipelines.services import HostsActor, TooManyFailed, WatchActor, Watched, beside_driver, failure_limit_passed
 from pipelines.state import State, make_claim, prepare
@@ -194,6 +194,9 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
             raise UserError(
                 f"{needing[0]} needs a GPU, and this cluster ({cluster}) has none; set fp32, or build where one is"
             )
+        for stage, placement in zip(dag.stages, place(dag.stages, cluster), strict=True):
+            if placement.note:
+                print(f"stage {stage.name}: {placement}", file=sys.stderr, flush=True)
         funnel = state.funnel
         start = {"units": float(state.done), "inputs": float(funnel.total), "samples": 0.0}
         start |= {name: float(getattr(funnel, name)) for name in OUTCOMES}

@@ -55,9 +55,9 @@ def doubled(record: Record) -> Result:
     return {"n": number(record), "twice": b"%d" % (2 * number(record))}
 
 
-def fitting(again: Any = doubled) -> Dag:
-    first = Stage("first", (Toy(odd_is_unwanted),))
-    then = Stage("then", (Toy(again, name="double", adds={"n": pa.int64(), "twice": pa.large_binary()}),))
+def fitting(again: Any = doubled, gpus: float = 0) -> Dag:
+    first = Stage("first", (Toy(odd_is_unwanted),), gpus=gpus)
+    then = Stage("then", (Toy(again, name="double", adds={"n": pa.int64(), "twice": pa.large_binary()}),), gpus=gpus)
     return Dag("toys", Numbers((4, 4, 3)), (first,), Layout(()), fit=Fitting(Sum(), (then,), Member("twice", "txt")))
 
 
@@ -75,6 +75,17 @@ def test_an_artefact_is_made_of_what_was_drawn_and_stands_in_the_manifest(
     assert not (out / "data").exists() and not list((out / "drawn").glob("*"))
     report = verify(Store(out))
     assert (report.problems, report.notes) == ([], [])
+
+
+def test_a_stage_that_wants_a_gpu_where_there_is_none_is_told_once_before_its_units_run(
+    recipe: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mill(recipe, out, dag=fitting(gpus=1))
+
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if line.startswith("stage ")]
+    assert lines == [f"stage {name}: tasks of 1 CPU (a GPU stage: there is none)" for name in ("first", "then")]
+    assert said.index("stage first") < said.index("unit_committed")
 
 
 def test_the_same_command_again_does_nothing_and_makes_a_lost_artefact_anew(recipe: Path, out: Path) -> None:
