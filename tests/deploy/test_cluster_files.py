@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,42 @@ def test_every_node_wants_the_token_and_the_job_server_listens_on_loopback(file:
     assert any("--dashboard-host=127.0.0.1" in command for command in told["head_start_ray_commands"])
 
 
+@pytest.mark.parametrize("file", [AWS, ON_PREMISES], ids=lambda file: file.name)
+def test_what_docker_wants_of_a_machine_is_made_there_before_the_container_starts(file: Path, tmp_path: Path) -> None:
+    told = yaml.safe_load(file.read_text().replace("/home/ubuntu", "$HOME"))
+    options = " ".join(told["docker"]["run_options"])
+
+    for command in told["initialization_commands"]:
+        in_shell(command, tmp_path)
+
+    keys, cache = in_shell(f"set -- {options}; {PATHS}", tmp_path).splitlines()
+    assert Path(keys).stat().st_mode & 0o777 == 0o600, "keys are for its owner alone"
+    assert Path(cache).is_dir(), "Docker would make it root's"
+
+
+PATHS = """
+while [ $# -gt 0 ]; do
+  case $1 in --env-file) keys=$2;; --volume) case $2 in *:/home/gristmill/cache) cache=${2%%:*};; esac;; esac; shift
+done; echo "$keys"; echo "$cache"
+"""
+
+
+def in_shell(command: str, home: Path) -> str:
+    """What a command says, run as `ray up` runs it on a machine: by bash."""
+    done = subprocess.run(
+        ["bash", "-c", command], env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_the_token_that_only_its_owner_may_read_is_read_by_the_user_of_the_image(dockerfile: list[str]) -> None:
+    uid = next(match[1] for line in dockerfile if (match := re.search(r"useradd .*--uid (\d+)", line)))
+    top = ON_PREMISES.read_text().partition("\ncluster_name:")[0]
+
+    assert f"must say {uid}." in top
+    assert f"of user id {uid}\n" in top
+
+
 # -- KubeRay. Checked by hand against the CRD of its releases; here against the fields that we use.
 
 CONTAINER = {"name", "image", "envFrom", "resources", "securityContext", "volumeMounts"}
@@ -154,6 +192,18 @@ def test_the_rayjob_names_the_ray_that_is_installed_wants_a_token_and_holds_no_k
     assert cluster["rayVersion"] == ray.__version__
     assert cluster["authOptions"] == {"mode": "token"}
     assert "env" not in cluster["headGroupSpec"]["template"]["spec"]["containers"][0]
+
+
+def test_what_the_pods_of_the_rayjob_want_is_made_by_commands_at_its_top(rayjob: dict[str, Any]) -> None:
+    top = (ROOT / "deploy/rayjob.yaml").read_text().partition("\napiVersion:")[0]
+    cluster = rayjob["spec"]["rayClusterSpec"]
+    pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    secrets = {named["secretRef"]["name"] for pod in pods for named in pod["containers"][0].get("envFrom", [])}
+
+    for account in {pod["serviceAccountName"] for pod in pods}:
+        assert f"kubectl create serviceaccount {account}\n" in top
+    for secret in secrets:
+        assert f"kubectl create secret generic {secret} " in top
 
 
 # -- the image
