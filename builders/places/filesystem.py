@@ -8,6 +8,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pyarrow.fs as pa_fs
 
 from builders.places.address import Address
@@ -51,7 +52,7 @@ def _region_of(bucket: str) -> str | None:
     """Where a bucket of Amazon's lies; None where nobody tells, and the SDK looks for it in profiles."""
     try:
         return str(pa_fs.resolve_s3_region(bucket))
-    except OSError:
+    except (OSError, pa.ArrowException):
         return None
 
 

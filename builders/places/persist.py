@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
+
 from schemas.errors import BuildError, UserError
 
 T = TypeVar("T")
@@ -37,7 +39,8 @@ def persist(uri: str, call: Callable[[], T], sleep: Callable[[float], None] = ti
     """What `call` returns, tried up to TRIES times. `uri` is what it is about, for errors.
 
     Raises FileNotFoundError where nothing lies there, PermissionError where the store refuses, UserError where the
-    bucket is missing or elsewhere, and BuildError where the store answers with errors until the end.
+    bucket is missing or elsewhere, or where credentials or settings are such that nothing can be asked, and BuildError
+    where the store answers with errors until the end.
     """
     wait = _FIRST_WAIT
     for attempt in range(1, TRIES + 1):
@@ -46,6 +49,11 @@ def persist(uri: str, call: Callable[[], T], sleep: Callable[[float], None] = ti
         except OSError as error:
             _refuse(uri, error)
             last = error
+        except pa.ArrowException as error:  # what the cloud's SDK says before it has asked for anything
+            raise UserError(
+                f"{uri}: the store cannot be asked: {words(error)}; mend the credentials of this process "
+                f"({_credentials(uri)[2]}) or the address"
+            ) from None
         if attempt < TRIES:
             sleep(wait * (1 + random.random()))  # not for data: no seed
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -74,10 +82,14 @@ def refused(error: PermissionError) -> UserError:
 
 def _mend(uri: str) -> str:
     """Whether there are credentials at all, and where they would come from."""
-    names, file, how = _CREDENTIALS.get(uri.partition("://")[0], _CREDENTIALS["az"])
+    names, file, how = _credentials(uri)
     if any(os.environ.get(name) for name in names) or (file and Path(file).expanduser().exists()):
         return f"the credentials of this process ({how}) may not do that; give it others, or give these the right"
     return f"this process has no credentials; set {how}, or storage.anonymous for a public bucket"
+
+
+def _credentials(uri: str) -> tuple[tuple[str, ...], str | None, str]:
+    return _CREDENTIALS.get(uri.partition("://")[0], _CREDENTIALS["az"])
 
 
 _CREDENTIALS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
@@ -94,13 +106,14 @@ _CREDENTIALS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "az": (
         ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID"),
         None,
-        "AZURE_STORAGE_CONNECTION_STRING",
+        "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY",
     ),
 }
 """By scheme: variables that hold credentials or lead to them, the file that may, and what to set."""
 
 
 def words(error: BaseException) -> str:
-    """An error of a store on one line, without the ids that each of its answers has."""
+    """An error of a store on one line, without the ids that each of its answers has, and what Google wraps it in."""
     told = re.sub(r"\s*\(Request ID: [^)]*\)", "", " ".join(str(error).split()))
+    told = re.sub(r"^.*?The underlying error message was: |\s*error_info=\{.*", "", told)
     return told if len(told) <= 300 else told[:299] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
 from builders.places.persist import TRIES, persist, words
@@ -11,7 +12,7 @@ from schemas.errors import BuildError, UserError
 class Ill:
     """A store that fails some times, then answers."""
 
-    def __init__(self, *errors: OSError) -> None:
+    def __init__(self, *errors: Exception) -> None:
         self.left, self.calls = list(errors), 0
 
     def __call__(self) -> str:
@@ -68,6 +69,30 @@ def test_what_is_not_there_is_told_at_once() -> None:
     with pytest.raises(FileNotFoundError):
         persist("s3://bucket/a", store, lambda seconds: None)
     assert store.calls == 1
+
+
+@pytest.mark.parametrize("kind", [pa.ArrowException, pa.ArrowInvalid, pa.ArrowNotImplementedError])
+def test_what_the_sdk_says_before_it_asks_is_told_at_once_with_the_mend(kind: type[Exception]) -> None:
+    store = Ill(kind("Unknown error: Unexpected end of Base64 encoded string."))
+    with pytest.raises(UserError) as error:
+        persist("az://container/a", store, lambda seconds: None)
+    assert store.calls == 1
+    assert str(error.value) == (
+        "az://container/a: the store cannot be asked: Unknown error: Unexpected end of Base64 encoded string.; "
+        "mend the credentials of this process (AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT and "
+        "AZURE_STORAGE_KEY) or the address"
+    )
+
+
+def test_of_what_google_wraps_an_error_in_nothing_is_told() -> None:
+    told = (
+        "Status(UNKNOWN: Permanent error, with a last message of Could not log in. The underlying error message was: "
+    )
+    why = "Cannot open credentials file /x.json"
+    assert (
+        words(OSError(f"{told}{why} error_info={{reason=UNKNOWN, metadata={{message={told}{why}, version=2}}}})"))
+        == why
+    )
 
 
 def test_long_words_are_cut() -> None:
