@@ -35,11 +35,15 @@ _REFUSED = re.compile(
 _BAD_NAME = re.compile(r"InvalidBucketName|INVALID_BUCKET_NAME")
 
 
+class StoreError(BuildError):
+    """The store answers with errors until the end: what lies there may be whole."""
+
+
 def persist(uri: str, call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
     """What `call` returns, tried up to TRIES times. `uri` is what it is about, for errors.
 
     Raises FileNotFoundError where nothing lies there, PermissionError where the store refuses, UserError where the
-    bucket is missing or elsewhere, or where credentials or settings are such that nothing can be asked, and BuildError
+    bucket is missing or elsewhere, or where credentials or settings are such that nothing can be asked, and StoreError
     where the store answers with errors until the end.
     """
     wait = _FIRST_WAIT
@@ -57,7 +61,7 @@ def persist(uri: str, call: Callable[[], T], sleep: Callable[[float], None] = ti
         if attempt < TRIES:
             sleep(wait * (1 + random.random()))  # not for data: no seed
             wait = min(2 * wait, _LONGEST_WAIT)
-    raise BuildError(
+    raise StoreError(
         f"{uri}: the store failed {TRIES} times: {words(last)}; run the same command again when it is well"
     ) from None
 

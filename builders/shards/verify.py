@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builders.cards.card import render_card
+from builders.places.persist import StoreError
 from builders.shards.dataset import (
     CARD,
     CLAIM,
@@ -54,7 +55,8 @@ class Report:
 
 
 def verify(store: Store) -> Report:
-    """Check the dataset in `store`. Raises UserError where there is none, or its build has not finished."""
+    """Check the dataset in `store`. Raises UserError where there is none, or its build has not finished, and BuildError
+    where the store cannot be asked to the end: what it does not answer of is no problem of the dataset."""
     manifest = read_manifest(store)
     if not store.exists(CLAIM):
         raise BuildError(f"{store}: {CLAIM} is missing, so nothing tells what the dataset was built from")
@@ -65,6 +67,8 @@ def verify(store: Store) -> Report:
     for unit in committed(store):
         try:
             marker = read_marker(store, unit)
+        except StoreError:
+            raise
         except BuildError as error:
             report.problem(f"unit {unit}: marker not readable: {error}")
             continue
