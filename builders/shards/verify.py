@@ -233,7 +233,7 @@ def _note_strays(store: Store, artefacts: list[File], report: Report) -> None:
             report.problem(f"{len(strays)} tars belong to no unit, but a trainer would read them: {strays[0]}…")
         elif strays:
             report.notes.append(
-                f"{len(strays)} files in {folder}/ belong to no unit; readers ignore them: {strays[0]}…"
+                f"{len(strays)} files in {folder}/ belong to no unit; query, show and export ignore them: {strays[0]}…"
             )
 
 

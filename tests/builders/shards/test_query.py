@@ -41,6 +41,15 @@ def test_samples_rejects_and_units_are_views(store: Store) -> None:
         ]
 
 
+def test_the_shards_that_a_trainer_may_read_are_those_of_committed_units(dataset: Dataset, tmp_path: Path) -> None:
+    store = dataset(tmp_path / "d")
+    store.put_bytes("data/000001.tar", b"of a unit that keeps nothing")
+    store.put_bytes("data/000009.tar", b"of no unit")
+    retire(store, [2])
+    with connect(store) as sql:
+        assert sql.sql("select distinct shard from samples order by shard").fetchall() == [("data/000000.tar",)]
+
+
 def test_the_answer_is_a_whole_table_of_text(store: Store) -> None:
     answer = query(store, "select key, caption from samples order by key")
     assert "000x000" in answer and "002x001" in answer

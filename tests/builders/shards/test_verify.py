@@ -73,7 +73,9 @@ def test_files_that_belong_to_no_unit_are_noted_and_a_tar_that_a_trainer_would_r
     store.put_bytes("index/999999.parquet", b"stray")
     report = verify(store)
     assert report.problems == []
-    assert report.notes == ["1 files in index/ belong to no unit; readers ignore them: index/999999.parquet…"]
+    assert report.notes == [
+        "1 files in index/ belong to no unit; query, show and export ignore them: index/999999.parquet…"
+    ]
     store.put_bytes("data/999999.tar", b"stray")
     assert verify(store).problems == [
         "1 tars belong to no unit, but a trainer would read them: data/999999.tar…",
@@ -86,7 +88,7 @@ def test_files_in_subfolders_belong_to_no_unit_either(store: Store) -> None:
     report = verify(store)
     assert report.problems == []
     assert report.notes == [
-        f"1 files in {folder}/ belong to no unit; readers ignore them: {folder}/old/000001.parquet…"
+        f"1 files in {folder}/ belong to no unit; query, show and export ignore them: {folder}/old/000001.parquet…"
         for folder in ("index", "rejects", "embeddings", "units")
     ]
     store.put_bytes("data/old/000001.tar", b"stray")
