@@ -2,7 +2,8 @@
 
 `s3://bucket/key`, `gs://bucket/key`, `az://container/path` or `abfs://container@account.dfs.core.windows.net/path`;
 behind a "?", what the environment does not tell: `?endpoint=http://127.0.0.1:9000&region=eu-central-1`. A key holds no
-"?" and is taken as it stands: nothing is decoded. No address holds credentials, which are of the environment.
+"?" and no part that is empty, "." or "..", and is taken as it stands: nothing is decoded. No address holds credentials,
+which are of the environment.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def parse(uri: str, field: str) -> tuple[Address, str]:
         raise UserError(f"{field}: an address holds no user, password or port; {_FROM_ENVIRONMENT}")
     if not _BUCKET.fullmatch(authority):
         raise UserError(f"{field}: {scheme}://{authority}: names no bucket; write it as {scheme}://bucket/folder")
-    parts = [part for part in key.split("/") if part]
-    if any(part in (".", "..") for part in parts):
-        raise UserError(f"{field}: {scheme}://{place}: a key on an object store has no '.' and '..'; leave them out")
+    parts = key.removesuffix("/").split("/") if key else []
+    if any(part in ("", ".", "..") for part in parts):
+        raise UserError(f"{field}: {scheme}://{place}: has an empty part, '.' or '..' in its key; leave that out")
     endpoint, region = settings.get("endpoint"), settings.get("region")
     anonymous = settings.get("anonymous") == "true"
     return Address(SCHEMES[scheme.lower()], account, endpoint, region, anonymous), "/".join([authority, *parts])

@@ -15,7 +15,7 @@ from schemas.errors import UserError
     ("uri", "address", "path"),
     [
         ("s3://bucket/a/b", Address("s3"), "bucket/a/b"),
-        ("s3a://bucket//a///b/", Address("s3"), "bucket/a/b"),
+        ("s3a://bucket/a/b/", Address("s3"), "bucket/a/b"),
         ("gs://bucket", Address("gs"), "bucket"),
         ("az://container/a", Address("az"), "container/a"),
         ("abfs://container@account.dfs.core.windows.net/a", Address("az", "account"), "container/a"),
@@ -57,6 +57,14 @@ def test_an_address_with_what_may_be_a_secret_is_refused_and_the_secret_not_told
 def test_an_address_that_leads_nowhere_is_one_line(uri: str) -> None:
     with pytest.raises(UserError, match=r"^--out: [^\n]*$"):
         parse(uri, "--out")
+
+
+@pytest.mark.parametrize("key", ["a//b", "/a", "/", "a//", "a/./b", "../a", "a/.."])
+def test_a_key_that_would_have_to_be_changed_is_refused(key: str) -> None:
+    with pytest.raises(
+        UserError, match=r"^source\.path: s3://bucket/[^\n]*: has an empty part, '\.' or '\.\.' in its key"
+    ):
+        parse(f"s3://bucket/{key}?region=eu-west-1", "source.path")
 
 
 def test_a_path_there_is_used_as_one_on_the_disk_and_travels() -> None:
