@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +15,8 @@ R = TypeVar("R")
 
 AT_ONCE = 16
 """Files that are asked for at once, by one process."""
+_AHEAD = 1000
+"""Of many items, those of which all may have come before the first is looked at."""
 
 
 def each(root: Place, items: Iterable[T], read: Callable[[T], R]) -> Iterator[R]:
@@ -27,3 +29,9 @@ def each(root: Place, items: Iterable[T], read: Callable[[T], R]) -> Iterator[R]
         return
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(read, items)
+
+
+def each_of_many(root: Place, items: Sequence[T], read: Callable[[T], R]) -> Iterator[R]:
+    """As `each`, and never more than some of what it returns is held."""
+    for start in range(0, len(items), _AHEAD):
+        yield from each(root, items[start : start + _AHEAD], read)

@@ -9,11 +9,8 @@ from typing import IO
 
 from builders.places.persist import refused
 from builders.places.remote import RemotePath
-from builders.places.several import each
+from builders.places.several import each_of_many
 from schemas.errors import BuildError
-
-_IN_MEMORY = 1000
-"""Small files that may have come before they are looked at."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,7 @@ class RemoteFiles:
         return data
 
     def read_each(self, paths: Sequence[str]) -> Iterator[bytes]:
-        for start in range(0, len(paths), _IN_MEMORY):
-            yield from each(self.root, paths[start : start + _IN_MEMORY], self.read)
+        return each_of_many(self.root, paths, self.read)
 
     def open(self, path: str) -> IO[bytes]:
         with _told():

@@ -8,6 +8,8 @@ import tarfile
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import IO, Any
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 
 from builders.cards.card import render_card
 from builders.places.persist import StoreError
+from builders.places.several import each_of_many
 from builders.shards.dataset import (
     CARD,
     CLAIM,
@@ -30,6 +33,7 @@ from builders.shards.dataset import (
 from builders.shards.store import Store
 from builders.shards.tar import BLOCK
 from builders.shards.totals import Totals
+from builders.shards.twice import hashed, twice
 from schemas.errors import BuildError
 from schemas.manifest import File, UnitMarker
 from schemas.recipe import KINDS, content
@@ -63,25 +67,24 @@ def verify(store: Store) -> Report:
     claim = read_claim(store)
     assert claim is not None
     report = Report()
-    totals, seen = Totals(claim), set[str]()
-    for unit in committed(store):
-        try:
-            marker = read_marker(store, unit)
-        except StoreError:
-            raise
-        except BuildError as error:
-            report.problem(f"unit {unit}: marker not readable: {error}")
-            continue
-        try:
-            totals.add(marker)
-        except BuildError as error:
-            report.problem(str(error))
-        try:
-            for problem in _check_unit(store, marker, seen):
-                report.problem(f"unit {unit}: {problem}")
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            report.problem(f"unit {unit}: not readable: {' '.join(str(error).split())}")
-        report.samples += marker.samples
+    totals, counted, hashes = Totals(claim), list[int](), bytearray()
+    units = committed(store)
+    for unit, looked in zip(units, each_of_many(store.root, units, partial(_look, store)), strict=True):
+        if looked.marker:
+            report.samples += looked.marker.samples
+            try:
+                totals.add(looked.marker)
+            except BuildError as error:
+                report.problem(str(error))
+        for problem in looked.problems:
+            report.problem(f"unit {unit}: {problem}")
+        if looked.hashes:
+            counted.append(unit)
+            hashes += looked.hashes
+    for key, where in twice(store, counted, hashes):
+        numbers = sorted(set(where))
+        told = f"unit{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:5]))}{'…' * (len(numbers) > 5)}"
+        report.problem(f"{told}: the key {key!r} stands twice in the dataset")
     artefacts = _artefacts(manifest, report)
     for file in artefacts:
         if wrong := _check_file(store, file, "the same build command makes it again"):
@@ -101,6 +104,29 @@ def verify(store: Store) -> Report:
     _check_card(store, manifest, report)
     _note_strays(store, artefacts, report)
     return report
+
+
+@dataclass
+class _Looked:
+    """What was found of one unit. `hashes`: of its keys, where its files are whole."""
+
+    marker: UnitMarker | None = None
+    problems: list[str] = field(default_factory=list)
+    hashes: bytes = b""
+
+
+def _look(store: Store, unit: int) -> _Looked:
+    looked = _Looked()
+    try:
+        looked.marker = read_marker(store, unit)
+        looked.problems += islice(_check_unit(store, looked.marker, looked), MOST)
+    except StoreError:
+        raise
+    except BuildError as error:
+        looked.problems.append(f"marker not readable: {error}")
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        looked.problems.append(f"not readable: {' '.join(str(error).split())}")
+    return looked
 
 
 def _artefacts(manifest: dict[str, Any], report: Report) -> list[File]:
@@ -141,7 +167,7 @@ def _check_told(manifest: dict[str, Any], claim: Claim) -> Iterator[str]:
         yield f"is not whole: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[str]:
+def _check_unit(store: Store, marker: UnitMarker, looked: _Looked) -> Iterator[str]:
     whole = True
     for file in (marker.shard, marker.index, marker.rejects, marker.embeddings):
         problem = file and _check_file(store, file)
@@ -159,10 +185,7 @@ def _check_unit(store: Store, marker: UnitMarker, seen: set[str]) -> Iterator[st
     reasons = Counter("/".join(why) for why in zip(*(rejects[n].to_pylist() for n in _WHY), strict=True))
     if dict(reasons) != marker.records.reasons:
         yield f"{marker.rejects.path} has the losses {dict(reasons)}, its marker says {marker.records.reasons}"
-    for key in index["key"].to_pylist():
-        if key in seen:
-            yield f"the key {key!r} stands twice in the dataset"
-        seen.add(key)
+    looked.hashes = hashed(index["key"].to_pylist())
     if marker.shard:
         with store.open(marker.shard.path) as tar:
             yield from _check_samples(tar, index, marker.shard)

@@ -223,7 +223,7 @@ def test_a_key_that_stands_in_two_units_is_found(store: Store, unit: Any) -> Non
     keys = pa.array(["000x000", "else"])
     twin.table = twin.table.set_column(twin.table.schema.get_field_index("key"), "key", keys)
     twin.commit(store)
-    assert "unit 2: the key '000x000' stands twice in the dataset" in problems(store)
+    assert "units 0, 2: the key '000x000' stands twice in the dataset" in problems(store)
 
 
 def test_members_of_another_sample_are_found(store: Store) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from builders.places import persist
+from builders.shards import verify as module
 from builders.shards.store import Store
 from builders.shards.verify import verify
 from schemas.errors import BuildError
@@ -39,3 +41,22 @@ def test_given_a_damaged_file_there_then_it_is_a_problem_of_the_dataset(store: S
     assert found[0].startswith("unit 1: marker not readable: ") and found[1].startswith(
         "unit 2: data/000002.tar has 1 "
     )
+
+
+def test_units_there_are_looked_at_several_at_once_and_told_in_order(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("data/000002.tar", "index/000001.parquet", "data/000000.tar"):
+        store.put_bytes(path, b"x")
+    all_here, look = threading.Barrier(3, timeout=60), module._look
+
+    def together(store: Store, unit: int) -> module._Looked:
+        all_here.wait()
+        return look(store, unit)
+
+    monkeypatch.setattr(module, "_look", together)
+    assert [problem.split(" has ")[0] for problem in verify(store).problems] == [
+        "unit 0: data/000000.tar",
+        "unit 1: index/000001.parquet",
+        "unit 2: data/000002.tar",
+    ]
