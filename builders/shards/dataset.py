@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any
 
+from builders.places.several import each_of_many
 from builders.shards.store import Store
 from builders.shards.unit import embeddings_path, index_path, marker_path, rejects_path, shard_path, unit_of
 from schemas.errors import BuildError, UserError
@@ -113,10 +116,7 @@ def committed(store: Store) -> list[int]:
 
 
 def read_marker(store: Store, unit: int) -> UnitMarker:
-    return _parse_marker(store, marker_path(unit))
-
-
-def _parse_marker(store: Store, path: str) -> UnitMarker:
+    path = marker_path(unit)
     return _marker_of(store, path, _read(store, path))
 
 
@@ -129,7 +129,10 @@ def _marker_of(store: Store, path: str, raw: bytes) -> UnitMarker:
 
 def read_markers(store: Store, units: Iterable[int] | None = None) -> Iterator[UnitMarker]:
     """The markers of `units`, or of all that are committed, in order; some are read ahead, none is kept."""
-    paths = [marker_path(unit) for unit in (committed(store) if units is None else units)]
+    yield from _markers(store, [marker_path(unit) for unit in (committed(store) if units is None else units)])
+
+
+def _markers(store: Store, paths: Sequence[str]) -> Iterator[UnitMarker]:
     try:
         for path, data in zip(paths, store.read_each(paths), strict=True):
             yield _marker_of(store, path, data)
@@ -195,23 +198,25 @@ def retire(store: Store, units: Iterable[int]) -> None:
     Their files stay too, so that what did not fail can be carried over.
     """
     reopen(store)
-    for unit in units:
-        old = store.read_bytes(marker_path(unit))
-        store.put_bytes(f"retired/{unit:06d}-{hashlib.sha256(old).hexdigest()[:12]}.json", old)
-        store.delete(marker_path(unit))
+    deque(each_of_many(store.root, list(units), partial(_retire, store)), maxlen=0)
+
+
+def _retire(store: Store, unit: int) -> None:
+    old = store.read_bytes(marker_path(unit))
+    store.put_bytes(f"retired/{unit:06d}-{hashlib.sha256(old).hexdigest()[:12]}.json", old)
+    store.delete(marker_path(unit))
 
 
 def retired(store: Store) -> Iterator[UnitMarker]:
     """The markers of units that were taken back, those that are built again by now among them."""
-    return (_parse_marker(store, path) for path in store.list("retired"))
+    return _markers(store, store.list("retired"))
 
 
 def clear(store: Store) -> None:
     """Delete the dataset's own files, the claim last; whatever else lies in the folder stays, the ledger above all."""
     reopen(store)
     for folder in _FOLDERS:
-        for path in store.list(folder):
-            store.delete(path)
+        store.delete_each(store.list(folder))
         store.delete_empty(folder)
     for folder in (FITTED, DRAWN):
         clear_folder(store, folder)
@@ -221,8 +226,7 @@ def clear(store: Store) -> None:
 def clear_folder(store: Store, folder: str) -> None:
     """Delete a folder of ours with all that lies in it."""
     paths = store.list_below(folder)
-    for path in paths:
-        store.delete(path)
+    store.delete_each(paths)
     folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
     for inner in sorted(folders, key=len, reverse=True):
         store.delete_empty(inner)

@@ -75,6 +75,10 @@ class LocalFiles:
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
+    def delete_each(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self.delete(path)
+
     def delete_empty(self, folder: str) -> None:
         with suppress(OSError):
             (self.root / folder).rmdir()

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from builders.uri import Place
 
 
+_BETWEEN = 1000
+"""Files that are deleted between two checks."""
+
+
 class Files(Protocol):
     """What the disk and an object store each do in their own way; by path relative to the root."""
 
@@ -32,6 +36,7 @@ class Files(Protocol):
     def times(self, folder: str) -> dict[str, float]: ...
     def stamp(self, path: str) -> tuple[float, int]: ...
     def delete(self, path: str) -> None: ...
+    def delete_each(self, paths: Sequence[str]) -> None: ...
     def delete_empty(self, folder: str) -> None: ...
     def is_empty(self, but: Sequence[str]) -> bool: ...
     def sweep(self) -> None: ...
@@ -110,6 +115,12 @@ class Store:
     def delete(self, path: str) -> None:
         self._check()
         self._files.delete(path)
+
+    def delete_each(self, paths: Sequence[str]) -> None:
+        """Delete many files, in no order on an object store, where several requests are on their way at once."""
+        for start in range(0, len(paths), _BETWEEN):
+            self._check()
+            self._files.delete_each(paths[start : start + _BETWEEN])
 
     def delete_empty(self, folder: str) -> None:
         """Remove a folder if nothing is in it."""

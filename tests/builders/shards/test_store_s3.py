@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builders.places import persist
+from builders.places.remote import RemotePath
 from builders.shards.remote_files import RemoteFiles
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
@@ -178,6 +179,34 @@ def test_what_is_not_there_is_told_as_on_a_disk(store: Store) -> None:
     assert store.list("data") == [] and store.list_below("data") == ["data/deeper/b"]
     store.delete("data/deeper/b")
     assert store.is_empty(but=("ledger",)), "what a deleted file leaves of its folder is nothing"
+
+
+def test_many_files_are_deleted_several_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [f"data/{n}" for n in range(8)]
+    for path in [*paths, "data/kept"]:
+        store.put_bytes(path, b"x")
+    all_here, unlink = threading.Barrier(4, timeout=60), RemotePath.unlink
+
+    def together(self: RemotePath, missing_ok: bool = False) -> None:
+        all_here.wait()
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(RemotePath, "unlink", together)
+    store.delete_each(paths)
+    assert store.list_below("") == ["data/kept"]
+
+
+def test_of_many_files_one_that_cannot_be_deleted_is_one_line(
+    store: Store, s3: S3, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "TRIES", 1)
+    paths = [f"data/{n}" for n in range(8)]
+    for path in paths:
+        store.put_bytes(path, b"x")
+    s3.proxy.fault = lambda method, path: "500" if method == "DELETE" and path.endswith("data/5") else None
+    with pytest.raises(BuildError, match=r"^s3://.*/data/5: the store failed"):
+        store.delete_each(paths)
+    assert store.list("data") == ["data/5"]
 
 
 def test_what_keys_may_hold_does_not_matter(store: Store) -> None:
