@@ -79,7 +79,8 @@ class RemoteFiles:
         deque(each_of_many(self.root, paths, self.delete), maxlen=0)
 
     def delete_empty(self, folder: str) -> None:
-        """There are no folders."""
+        """There are no folders. On S3, pyarrow leaves an empty object `folder/` where it has deleted a file, which no
+        listing of ours tells; it could only remove it together with all that somebody puts there meanwhile."""
 
     def is_empty(self, but: Sequence[str]) -> bool:
         with _told():

@@ -123,7 +123,7 @@ class Store:
             self._files.delete_each(paths[start : start + _BETWEEN])
 
     def delete_empty(self, folder: str) -> None:
-        """Remove a folder if nothing is in it."""
+        """Remove a folder of the disk if nothing is in it. On S3, an empty object may stay, as `data/`: no file."""
         self._files.delete_empty(folder)
 
     def is_empty(self, but: Sequence[str] = ()) -> bool:

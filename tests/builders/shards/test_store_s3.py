@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -207,6 +208,17 @@ def test_of_many_files_one_that_cannot_be_deleted_is_one_line(
     with pytest.raises(BuildError, match=r"^s3://.*/data/5: the store failed"):
         store.delete_each(paths)
     assert store.list("data") == ["data/5"]
+
+
+def test_what_lies_where_files_were_deleted_is_no_file(store: Store, s3: S3) -> None:
+    store.put_bytes("data/a", b"x")
+    store.delete("data/a")
+    store.delete_empty("data")
+    bucket = str(store).split("/")[2]
+    with urllib.request.urlopen(f"{s3.url}/{bucket}", timeout=30) as answer:
+        left = re.findall(rb"<Key>(.*?)</Key>", answer.read())
+    assert all(key.endswith(b"/") for key in left), left
+    assert store.is_empty() and store.list_below("") == [] == store.list("data") and not store.times("data")
 
 
 def test_what_keys_may_hold_does_not_matter(store: Store) -> None:
