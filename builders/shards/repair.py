@@ -31,10 +31,9 @@ def repair(store: Store) -> list[str]:
             if file
         }
         for folder, paths in there.items():
-            for path in paths:
-                if path not in kept:
-                    store.delete(path)
-                    gone[folder] += 1
+            orphans = [path for path in paths if path not in kept]
+            store.delete_each(orphans)
+            gone[folder] = len(orphans)
         if store.exists(MANIFEST):
             gone[DRAWN] = len(store.list_below(DRAWN))
             clear_folder(store, DRAWN)
