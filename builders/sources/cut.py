@@ -24,11 +24,21 @@ def cut(sizes: Iterable[int], most: int) -> list[int]:
     return [*units, count] if count else units
 
 
-def cut_equal(size: int, count: int, most: int) -> list[int]:
-    """What `cut` comes to for `count` inputs of `size` bytes each, without looking at them one by one."""
-    each = max(1, min(most, UNIT_BYTES // size if size else most))
-    whole, rest = divmod(count, each)
-    return [each] * whole + [rest] * (rest > 0)
+def cut_runs(runs: Iterable[tuple[int, int]], most: int) -> list[int]:
+    """What `cut` comes to for runs of inputs, each a count and the bytes of every input in it, without looking at the
+    inputs one by one."""
+    units: list[int] = []
+    count = size = 0
+    for left, media in runs:
+        each = max(1, min(most, UNIT_BYTES // media if media else most))
+        if count and size + media <= UNIT_BYTES:
+            fit = min(left, most - count, (UNIT_BYTES - size) // media if media else left)
+            count, size, left = count + fit, size + fit * media, left - fit
+        if left:
+            whole, last = divmod(left - 1, each)  # the last unit stays open: the next run's inputs may fit in
+            units += [count] * (count > 0) + [each] * whole
+            count, size = last + 1, (last + 1) * media
+    return [*units, count] if count else units
 
 
 def digests_of(listed: Sequence[Any], sizes: Iterable[int]) -> list[str]:

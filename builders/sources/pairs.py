@@ -59,6 +59,16 @@ class Shape:
     problem: Callable[[Record], str | None]
 
 
+class Listing(Protocol):
+    """A row an input, in a pa.Table or made when it is asked for. `slice` ends where the rows do. Picklable."""
+
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def column_names(self) -> Sequence[str]: ...
+    def slice(self, start: int, count: int) -> pa.Table: ...
+
+
 @dataclass(frozen=True)
 class Pairs:
     """The inputs: `listing` a row each (`key`, `_problem`, and what `load` needs). `folder` holds the image files.
@@ -67,7 +77,7 @@ class Pairs:
     """
 
     folder: Place
-    listing: pa.Table
+    listing: Listing
     load: Load
     sizes: tuple[int, ...]
     sha256: Mapping[str, str]
@@ -92,7 +102,7 @@ class Pairs:
         """By the names and sizes in bytes of each unit's files, where the images are files."""
         if "_files" not in self.listing.column_names:
             return [""] * len(sizes)
-        return digests_of(self.listing["_files"].to_pylist(), sizes)
+        return digests_of(rows_of(self.listing)["_files"].to_pylist(), sizes)
 
     def facts(self) -> Mapping[str, int | str]:
         return {**self.told, **(self.survey(self) if self.survey else {})}
@@ -108,6 +118,11 @@ class Pairs:
         return pa.table(
             {name: pa.array([record.get(name) for record in found], kind) for name, kind in self.columns.items()}
         )
+
+
+def rows_of(listing: Listing) -> pa.Table:
+    """All of its rows."""
+    return listing.slice(0, listing.num_rows)
 
 
 def _image_problem(record: Record) -> str | None:

@@ -15,7 +15,7 @@ from builders import rows
 from builders.digest import digest_of
 from builders.shards.unit import PARENTS, PLACE
 from builders.sources.images import ReadImage
-from builders.sources.pairs import PAIR, Load, Pairs
+from builders.sources.pairs import PAIR, Load, Pairs, rows_of
 from builders.sources.pairs_table import carried
 from builders.step import Record
 from schemas.errors import UserError
@@ -72,8 +72,8 @@ def with_index(pairs: Pairs, folder: Place) -> Pairs:
         raise _unreadable(folder, error) from None
     names = _names(index.schema)
     at = {key: row for row, key in enumerate(index[rows.KEY].to_pylist())}
-    places = pa.array([at.get(key) for key in pairs.listing["key"].to_pylist()], pa.int64())
-    listing, extra = pairs.listing, dict(pairs.extra)
+    listing, extra = rows_of(pairs.listing), dict(pairs.extra)
+    places = pa.array([at.get(key) for key in listing["key"].to_pylist()], pa.int64())
     for name, travels in names.items():
         listing = listing.append_column(travels, index[name].take(places))
         extra[travels] = index.schema.field(name).type

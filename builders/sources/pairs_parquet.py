@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builders.sources.cut import cut_runs
 from builders.sources.pairs import Listed, Pairs, check_unchanged, finish, text
+from builders.sources.pairs_groups import RowGroups, groups_in, numbered
 from builders.sources.pairs_table import (
     KEY_MEND,
     TableSource,
@@ -83,13 +84,14 @@ class LoadParquet:
 
 
 def open_parquet(source: TableSource, files: list[Place], unit: int) -> Pairs:
-    """List the rows of Parquet files from their footers and their columns of keys and image paths."""
+    """List the rows of Parquet files from their footers, by row groups; where they have keys of their own, or images
+    that may be local files, from those columns too, row by row."""
     whole = hashlib.sha256()
     roles: dict[str, str] = {}
     extra: dict[str, pa.DataType] = {}
     left: dict[str, str] = {}
     keys: list[str | None] = []
-    names: list[str | None] = []
+    names: list[tuple[int, list[str | None] | None]] = []
     groups: list[tuple[int, int, int, int]] = []
     for number, path in enumerate(files):
         try:
@@ -104,43 +106,37 @@ def open_parquet(source: TableSource, files: list[Place], unit: int) -> Pairs:
                 _check_same(schema, roles, extra, path, files[0])
                 _roles(source, schema, path)  # of the same names, but of types that may not do
                 whole.update(f"{path.stat().st_size}\0".encode() + _footer(path))
-                groups += [(number, group, *counted) for group, counted in enumerate(_groups(path, footer))]
+                groups += [(number, group, *counted) for group, counted in enumerate(groups_in(path, footer))]
                 keys += [text(key) for key in _column(parquet, roles["key"])] if "key" in roles else []
-                names += _paths(parquet, roles["image"]) if "image" in roles else [None] * footer.num_rows
+                names.append((footer.num_rows, _paths(parquet, roles["image"]) if "image" in roles else None))
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise UserError(f"source.path: {path}: cannot be read as Parquet: {' '.join(str(error).split())}") from None
-    most = min(len(names), source.limit or len(names))
-    folder = folder_of(source, files[0])
-    inputs = files_of(folder, names[:most])
-    counts = [rows for _, _, rows, _ in groups]
-    file, group, bytes_a_row = (np.repeat([one[i] for one in groups], counts)[:most] for i in (0, 1, 3))
-    listed = Listed(
-        keys=keys[:most] if "key" in roles else [f"{i:09d}" for i in range(most)],
-        columns={
-            "file": pa.array(file, pa.int32()),
-            "group": pa.array(group, pa.int32()),
-            "row": pa.array(np.concatenate([np.arange(rows) for rows in [0, *counts]])[:most], pa.int64()),
-        },
-        problems=[None] * most,
-        media=[size + ((one and one[1]) or 0) for size, one in zip(bytes_a_row.tolist(), inputs, strict=True)],
-        files=inputs if any(inputs) else None,
-        sha256={"source.path": whole.hexdigest()},
-        told={"tables": len(files), **left},
-        mend=KEY_MEND,
-    )
+    listing = RowGroups.of(groups, source.limit)
+    runs = [(count, size) for count, (*_, size) in zip(listing.counts, groups, strict=True)]
+    folder, shape = folder_of(source, files[0]), shape_of(source)
     sizes = tuple(path.stat().st_size for path in files)
     load = LoadParquet(tuple(files), sizes, {role: name for role, name in roles.items() if role != "key"}, extra)
     columns = {carried(name): kind for name, kind in extra.items()}
-    return finish(listed, folder, load, unit, columns, shape_of(source))
-
-
-def _groups(path: Place, footer: pq.FileMetaData) -> list[tuple[int, int]]:
-    """Rows of each row group, and the bytes that one takes; ValueError where no such file can hold them."""
-    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-    rows = [group.num_rows for group in groups]
-    if min(rows, default=0) < 0 or sum(rows) != footer.num_rows or sum(rows) > 8 * path.stat().st_size:
-        raise ValueError(f"its footer tells of {footer.num_rows:,} rows, which cannot be")
-    return [(count, max(group.total_byte_size, 0) // max(count, 1)) for group, count in zip(groups, rows, strict=True)]
+    sha256, most = {"source.path": whole.hexdigest()}, listing.num_rows
+    told: dict[str, int | str] = {"tables": len(files), **left}
+    if "key" not in roles and all(own is None for _, own in names):
+        units = tuple(cut_runs(runs, unit))
+        told = {"inputs": most, **told, "inputs with a problem": 0}
+        return Pairs(folder, listing, load, units, sha256, told, columns, shape)
+    paths = [name for rows, own in names for name in ([None] * rows if own is None else own)]
+    inputs = files_of(folder, paths[:most])
+    media = [size for count, size in runs for _ in range(count)]
+    listed = Listed(
+        keys=keys[:most] if "key" in roles else numbered(0, most),
+        columns=listing.places(0, most),
+        problems=[None] * most,
+        media=[size + ((one and one[1]) or 0) for size, one in zip(media, inputs, strict=True)],
+        files=inputs if any(inputs) else None,
+        sha256=sha256,
+        told=told,
+        mend=KEY_MEND,
+    )
+    return finish(listed, folder, load, unit, columns, shape)
 
 
 def _roles(source: TableSource, schema: pa.Schema, path: Place) -> dict[str, str]:
@@ -187,8 +183,8 @@ def _column(parquet: pq.ParquetFile, name: str) -> list[Any]:
     return values
 
 
-def _paths(parquet: pq.ParquetFile, image: str) -> list[str | None]:
-    """The file that each row names, for a struct beside its bytes too.
+def _paths(parquet: pq.ParquetFile, image: str) -> list[str | None] | None:
+    """The file that each row names, for a struct beside its bytes too; None where the column names none.
 
     Whether its bytes are null stands in the column's metadata, but pyarrow 26 aborts the process on damaged ones.
     """
@@ -197,7 +193,7 @@ def _paths(parquet: pq.ParquetFile, image: str) -> list[str | None]:
         return _column(parquet, image)
     if pa.types.is_struct(kind) and _is({f.name: f.type for f in kind}.get("path"), "string"):
         return [value and value["path"] for value in _column(parquet, f"{image}.path")]
-    return [None] * parquet.metadata.num_rows
+    return None
 
 
 def _left_out(fields: list[pa.Field]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 
 from builders.sources.coco import PIXEL_BOX
-from builders.sources.cut import cut_equal
+from builders.sources.cut import cut_runs
 from builders.sources.scenes.lexicon import NOUNS
 from builders.sources.scenes.noise import Pair, Shares, World
 from builders.sources.scenes.world import THINGS
@@ -64,7 +64,7 @@ class ScenesPairs:
 
     @property
     def unit_sizes(self) -> Sequence[int]:
-        return cut_equal(self._about_bytes(), self.count, self.unit)
+        return cut_runs([(self.count, self._about_bytes())], self.unit)
 
     @property
     def digests(self) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.sources.cut import UNIT_BYTES, cut, cut_equal
+from builders.sources.cut import UNIT_BYTES, cut, cut_runs
 
 SIZES = st.lists(st.integers(0, UNIT_BYTES * 2), max_size=60)
 
@@ -42,12 +42,26 @@ def test_what_comes_later_never_moves_an_earlier_cut(sizes: list[int], most: int
     assert cut(sizes + later, most)[: max(0, len(cut(sizes, most)) - 1)] == cut(sizes, most)[:-1]
 
 
-@given(
-    st.one_of(st.integers(0, 9), st.integers(UNIT_BYTES // 4, UNIT_BYTES * 2)), st.integers(0, 60), st.integers(1, 20)
+RUNS = st.lists(
+    st.tuples(st.integers(0, 60), st.one_of(st.integers(0, 9), st.integers(UNIT_BYTES // 40, UNIT_BYTES * 2))),
+    max_size=8,
 )
-def test_equal_inputs_are_cut_alike_whether_they_are_looked_at_or_not(size: int, count: int, most: int) -> None:
-    assert cut_equal(size, count, most) == cut([size] * count, most)
 
 
-def test_a_billion_equal_inputs_are_cut_at_once() -> None:
-    assert cut_equal(10_000, 10**9, 1000) == [1000] * 10**6
+@given(RUNS, st.integers(1, 20))
+def test_runs_of_equal_inputs_are_cut_alike_whether_they_are_looked_at_or_not(
+    runs: list[tuple[int, int]], most: int
+) -> None:
+    assert cut_runs(runs, most) == cut([size for count, size in runs for _ in range(count)], most)
+
+
+def test_a_unit_that_its_run_left_open_takes_smaller_inputs_of_the_next() -> None:
+    assert cut_runs([(4, UNIT_BYTES // 2 - 5), (3, 10), (2, 1)], 1000) == [2, 3, 4]
+    assert cut_runs([(4, UNIT_BYTES // 2), (3, 0)], 1000) == [2, 5]
+    assert cut_runs([(1, UNIT_BYTES + 1), (3, 0)], 1000) == [1, 3]
+    assert cut_runs([(2, 1), (0, 5), (4, 1)], 3) == [3, 3]
+
+
+def test_a_billion_inputs_in_runs_are_cut_at_once() -> None:
+    assert cut_runs([(10**9, 10_000)], 1000) == [1000] * 10**6
+    assert cut_runs([(10**6, 10_000)] * 1000, 1000) == [1000] * 10**6
