@@ -31,8 +31,11 @@ from schemas.errors import UserError
 if TYPE_CHECKING:
     from builders.uri import Place
 
-BATCH = 64
-"""Rows of a Parquet file that are decoded at once: a row group may be larger than memory."""
+BATCH, BATCH_OF_TEXTS = 64, 1000
+"""Rows of a Parquet file that are decoded at once, with images and without: a row group may be larger than memory.
+
+A unit's rows are found by decoding those before them in their group: by 1,000 in a quarter of the time that 64 take.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,11 @@ class LoadParquet:
 
     def _rows(self, file: int, group: int, start: int, count: int) -> list[Record]:
         found: list[Record] = []
-        columns = [*self.roles.values(), *self.extra]
+        columns, most = [*self.roles.values(), *self.extra], BATCH if "image" in self.roles else BATCH_OF_TEXTS
         try:
             with opened(self.files[file]) as source, pq.ParquetFile(source, buffer_size=1 << 20) as parquet:
                 at = 0
-                for batch in parquet.iter_batches(BATCH, row_groups=[group], columns=columns):
+                for batch in parquet.iter_batches(most, row_groups=[group], columns=columns):
                     low, high = max(start - at, 0), min(start + count - at, batch.num_rows)
                     if low < high:
                         part = _plain(pa.table(batch.slice(low, high - low)))

@@ -131,6 +131,15 @@ def test_a_folder_of_lists_is_one_list_and_the_first_inputs_may_be_enough(tmp_pa
     assert opened(tmp_path, unit=4).unit_sizes == (4, 2)
 
 
+@pytest.mark.parametrize(("start", "count"), [(0, 1), (9, 2), (10, 10), (15, 20), (29, 6)])
+def test_a_row_group_larger_than_a_batch_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: int, count: int
+) -> None:
+    monkeypatch.setattr("builders.sources.pairs_parquet.BATCH_OF_TEXTS", 10)
+    path = written(tmp_path, "parquet", [{"url": f"http://a/{n}", "caption": str(n)} for n in range(35)])
+    assert opened(path).read(start, count)["_caption"].to_pylist() == [str(n) for n in range(start, start + count)]
+
+
 # ---- what is no list -------------------------------------------------------------------------------------------------
 
 
