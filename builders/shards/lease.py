@@ -94,10 +94,10 @@ class Lease:
                 self._refresh()
             if self._lost:
                 who = self._lost.args[0]
-                other = f"{told(who)} builds there now" if who else "another has built there since"
+                other = f"{told(who)} builds there now" if who else "another may have built there since"
                 raise BuildError(
-                    f"{self.store}: this build was paused for too long, and {other}; look what is there by then, and "
-                    "run the same command again"
+                    f"{self.store}: this build was paused, or its store silent, for too long, and {other}; "
+                    "look what is there by then, and run the same command again"
                 )
 
     def _refresh(self) -> None:
