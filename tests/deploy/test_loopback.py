@@ -72,6 +72,7 @@ def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_given_a_node_that_does_not_start_then_it_is_tried_again_and_told_and_nothing_is_left(ray: Path) -> None:
     with pytest.raises(RuntimeError, match=r"head did not start:\nno luck"), loopback():
         raise AssertionError("it never started")
@@ -82,6 +83,7 @@ def test_given_a_node_that_does_not_start_then_it_is_tried_again_and_told_and_no
     assert not Path(env["RAY_AUTH_TOKEN_PATH"]).parent.exists()
 
 
+@pytest.mark.slow
 def test_a_node_listens_on_loopback_alone_wants_a_token_and_knows_no_other_cluster(ray: Path) -> None:
     with pytest.raises(RuntimeError), loopback():
         pass

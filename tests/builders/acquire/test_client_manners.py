@@ -126,6 +126,7 @@ def test_each_request_of_a_redirect_asks_leave_for_its_own_host(site: Site) -> N
     assert turns.hosts == ["127.0.0.1", "localhost"]
 
 
+@pytest.mark.slow
 def test_tls_without_a_certificate_that_somebody_signed() -> None:
     with serve_tls() as site:
         assert told(got(site.base + "/cookie")) == "rejected: tls_error"

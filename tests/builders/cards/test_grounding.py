@@ -30,6 +30,7 @@ COUNTED = {
 }
 
 
+@pytest.mark.slow
 def test_spans_boxes_words_and_heads_are_counted_from_the_index(tmp_path: Path) -> None:
     assert grit_statistics(grit_dataset(tmp_path / "d", [MEADOW, NO_BOX, "no_chunk"], [TWO, DOGS])) == COUNTED
 

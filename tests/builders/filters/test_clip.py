@@ -22,6 +22,8 @@ from builders.filters.clip_image import PrepareImage
 from builders.step import Record, Services
 from schemas.errors import UserError
 
+pytestmark = pytest.mark.slow  # open_clip takes seconds to import
+
 Scored = Callable[..., list[Record]]
 OwnScores = Callable[..., tuple[list[float], Any]]
 RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None}

@@ -216,6 +216,7 @@ def grounded(draw: st.DrawFn) -> tuple[str, list[Phrase]]:
     return text, phrases
 
 
+@pytest.mark.slow
 @given(grounded(), CONVENTIONS)
 @example(("a dog", [Phrase(0, 5, ((0.0, 0.0, 1.0, 1.0),))]), "transformers")
 @example(("x > 3 /> a כלב 🐕", [Phrase(9, 14, ((0.0, 0.0, 1.0, 1.0),))]), "unilm")

@@ -184,6 +184,7 @@ def test_every_word_and_its_plurals_match_after_any_other_words(
             assert found.plural or form in {other for _, other, _ in MEANINGS}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.sampled_from(COCO)), st.sampled_from(sorted(TABLE.forms)))
 def test_a_word_never_means_what_the_user_does_not_have_nor_something_else_instead(kept: set[str], form: str) -> None:

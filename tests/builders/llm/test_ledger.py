@@ -155,6 +155,7 @@ def test_a_file_has_the_fields_of_an_entry_as_columns_and_is_packed(store: Store
 # ---- merging ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_small_files_become_one_that_holds_all_in_order(store: Store) -> None:
     ledger = Ledger(store)
     entries = [entry(n, asked_at=START) if n < 4 else entry(n) for n in range(8)]
@@ -225,6 +226,7 @@ def test_entries_that_stand_in_two_files_stand_once_when_these_are_merged(store:
     assert entries_of(pq.read_table(store.root / name)) == [entry(1), entry(2), entry(3)]
 
 
+@pytest.mark.slow
 def test_a_file_that_holds_all_that_the_others_hold_survives_their_merge(store: Store) -> None:
     ledger = Ledger(store)
     for number in range(3):

@@ -102,6 +102,7 @@ def test_what_is_no_dataset_or_has_no_unit_is_told_in_one_line(tmp_path: Path) -
         connect(Store(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_reason_that_only_late_units_have_is_seen(unit: Any, tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(40):

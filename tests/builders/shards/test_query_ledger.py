@@ -127,6 +127,7 @@ def test_files_that_are_merged_while_they_are_asked_are_asked_again(
     assert "3" in query(claimed, "select count(*) as n from ledger")
 
 
+@pytest.mark.slow
 def test_asking_needs_nothing_that_only_builders_install() -> None:
     code = "import sys; sys.modules['numpy'] = None; import builders.shards.query"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

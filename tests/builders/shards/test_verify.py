@@ -112,6 +112,7 @@ def test_a_parquet_file_that_is_none_is_a_problem_and_no_traceback(store: Store)
 # ---- spoiled bytes ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=40)
 def test_any_byte_that_is_flipped_in_any_file_is_found(lasting: Store, data: st.DataObject) -> None:

@@ -37,6 +37,7 @@ def test_text_holds_three_digits_at_most_and_no_neighbours_are_equal(frames: lis
     assert all(first != second for first, second in pairwise(ids))
 
 
+@pytest.mark.slow
 @given(FRAMES | st.lists(st.integers(0, 99_999), max_size=20))
 def test_frames_come_back_from_units_and_ids_from_text(frames: list[int]) -> None:
     units = merge(frames)

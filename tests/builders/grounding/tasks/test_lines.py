@@ -107,6 +107,7 @@ def test_the_capital_of_a_determiner_goes_and_that_of_a_name_stays(words: str, s
     assert inner(words) == said_inside
 
 
+@pytest.mark.slow
 @given(grounded(spaced=True), CONVENTIONS, st.integers())
 def test_transformers_reads_every_line_of_kosmos2(
     kosmos2: ModuleType, sample: tuple[str, list[Phrase]], lower_right: LowerRight, seed: int
