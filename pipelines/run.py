@@ -68,6 +68,7 @@ def _build_alone(
     started = time.time()
     claim = make_claim(recipe, dag)
     state = prepare(store, claim, dag.source, overwrite=overwrite, retry_failed=retry_failed)
+    lease.claimed()
     if not state.left and store.exists(MANIFEST):
         manifest = read_manifest(store)
         if manifest["name"] == recipe.name and all(store.exists(f["path"]) for f in manifest.get("artefacts", [])):
@@ -211,7 +212,8 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
         hosts = HostsActor.options(**beside_driver()).remote() if dag.fetches else None
         handle = Handle(ray.put(job), job.id, watch, hosts)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
-            ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
+            with _ended_by(lease, watch):
+                ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
         with asked(name, dag, store, purpose) as llm:
             handle = replace(handle, llm=llm)
             read, news = _reader(watch, llm), _news(watch)

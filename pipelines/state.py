@@ -10,12 +10,15 @@ from typing import Any
 
 from builders.digest import digest_of
 from builders.shards.dataset import (
+    MANIFEST,
     Claim,
     clear,
     differences,
     is_claimed,
     read_claim,
+    read_manifest,
     read_markers,
+    reclaim,
     reopen,
     retire,
     write_claim,
@@ -131,6 +134,19 @@ def _units(units: Sequence[int]) -> str:
     return f"unit {units[0]} was" if len(units) == 1 else f"{len(units):,} units, the first {units[0]}, were"
 
 
+def _check_ours(store: Store) -> None:
+    """Raises UserError where nothing that can be read tells that what lies there is a dataset of ours."""
+    try:
+        read_claim(store)
+    except BuildError as error:
+        with suppress(BuildError, UserError):
+            if next(read_markers(store), None) or read_manifest(store):
+                return
+        raise UserError(
+            f"{error}, but nothing else there is of a gristmill dataset; empty the folder yourself"
+        ) from None
+
+
 def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retry_failed: bool) -> State:
     """Make the output ready to build: swept, claimed, with the units taken back that shall be built again, and without
     a manifest where any unit is left.
@@ -138,8 +154,8 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     Raises UserError where it was built from other content, or from files that have changed since.
     """
     if overwrite and is_claimed(store):
-        with suppress(BuildError):  # a damaged claim is ours all the same
-            read_claim(store)
+        _check_ours(store)
+        reclaim(store)
         clear(store)
         state = _fresh(claim, source)
     else:
@@ -149,6 +165,8 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     store.sweep()
     if not state.claimed:
         write_claim(store, claim)
+    elif state.left or not store.exists(MANIFEST) or retry_failed:
+        reclaim(store)
     if retry_failed and state.with_failures:
         retire(store, state.with_failures)
         state = look(store, claim, source)

@@ -15,10 +15,14 @@ _OURS = {
     "working_dir": "is what this command sends",
     "excludes": "would keep code or recipes from travelling; what stays here is named in .rayignore",
 }
-_SECRET_NAME = re.compile(r"key|token|secret|pass|credential|auth", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:\w*keys?|tokens?|secrets?|pass|passwd|password|credentials?|auth\w*)(?:_|$)", re.IGNORECASE
+)
+_HARMLESS_NAMES = ("TOKENIZERS_PARALLELISM", "RAY_AUTH_MODE", "GOOGLE_APPLICATION_CREDENTIALS", "RAY_AUTH_TOKEN_PATH")
+"""Of modes and of paths on the nodes."""
 _SECRET = re.compile(
-    r"\b(?:sk-\w|hf_\w{16}|gh[a-z]_\w{16}|github_pat_|glpat-|xox[a-z]-|AKIA\w{8}|ASIA\w{8}|AIza\w{16})"
-    r"|bearer |-----BEGIN|://[^/\s]*@",
+    r"\b(?:sk-[\w-]{16}|hf_\w{16}|gh[a-z]_\w{16}|github_pat_|glpat-|xox[a-z]-|AKIA\w{8}|ASIA\w{8}|AIza\w{16})"
+    r"|bearer |-----BEGIN|://[^/\s]*:[^/\s]*@",
     re.IGNORECASE,
 )
 """How tokens of OpenAI, Hugging Face, GitHub, GitLab, Slack, AWS and Google begin, PEM, and an address's password."""
@@ -51,8 +55,13 @@ def texts(tree: object) -> dict[str, list[str]]:
     """The texts in what YAML holds, by their dotted fields; those of a list's parts together."""
     found: dict[str, list[str]] = {}
     left: list[tuple[str, object]] = [("", tree)]
+    seen: set[int] = set()
     while left:
         name, value = left.pop()
+        if isinstance(value, Mapping | list):
+            if id(value) in seen:  # YAML's anchors may make a list a part of itself
+                continue
+            seen.add(id(value))
         if isinstance(value, Mapping):
             left += [(f"{name}.{key}" if name else str(key), part) for key, part in value.items()]
         elif isinstance(value, list):
@@ -70,7 +79,7 @@ def _check_variables(variables: object, where: str) -> None:
     for name, value in variables.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise UserError(f"{where}: env_vars.{name}: name and value must be texts; put them in quotes")
-        if _SECRET_NAME.search(name):
+        if _SECRET_NAME.search(name) and name not in _HARMLESS_NAMES:
             raise _secret(where, f"env_vars.{name}")
 
 

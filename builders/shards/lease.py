@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.shards.lease_steps import LASTS, SPARE, Ask, Delete, List, Op, Put, Taken, expired, refresh, take
+from builders.shards.dataset import CLAIM
+from builders.shards.lease_steps import LASTS, SPARE, Ask, Delete, List, Op, Put, Taken, Trace, expired, refresh, take
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
 
@@ -73,7 +74,8 @@ def told(who: Mapping[str, Any]) -> str:
 class Lease:
     """A lease that is held, and refreshed by a thread. `store` is the output's.
 
-    `on_lost` is called once, by whoever finds that somebody else builds by now.
+    `on_lost` is called once, by whoever finds that somebody else builds by now. `trace` is the stamp of the dataset's
+    claim as this builder wrote it last.
     """
 
     store: Store
@@ -82,6 +84,7 @@ class Lease:
     since: float
     clock: Callable[[], float] = counting
     on_lost: Callable[[], None] = lambda: None
+    trace: tuple[float, int] | None = None
     _lost: Taken | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _end: threading.Event = field(default_factory=threading.Event)
@@ -100,9 +103,15 @@ class Lease:
                     "look what is there by then, and run the same command again"
                 )
 
+    def claimed(self) -> None:
+        """To be called whenever the holder has written the claim. Raises BuildError as `check` does."""
+        trace = _trace(self.store)
+        self.check()  # after a sleep, the trace may be another's
+        self.trace = trace
+
     def _refresh(self) -> None:
         try:
-            self.since = _run(self.store, self.who, refresh(self.name, self.since, self.clock, ended))
+            self.since = _run(self.store, self.who, refresh(self.name, self.since, self.clock, ended), self.trace)
         except Taken as error:
             self._lost = error
             self.on_lost()
@@ -146,7 +155,9 @@ def leased(store: Store, job: str | None = None) -> Iterator[Lease]:
     }
     try:
         since = _run(store, who, take(name, counting, ended, random.Random(identity)))
-        lease = Lease(store, name, who, _run(store, who, refresh(name, since, counting, ended)))
+        trace = _trace(store)
+        since = _run(store, who, refresh(name, since, counting, ended), trace)
+        lease = Lease(store, name, who, since, trace=trace)
     except Taken as error:
         raise UserError(f"{store}: {told(error.args[0])} builds there; wait for it, or build somewhere else") from None
     except BaseException:
@@ -169,8 +180,18 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _run(store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, float]) -> float:
-    """Do what the steps ask for, with the files of `store`."""
+def _trace(store: Store) -> tuple[float, int] | None:
+    """The stamp of the claim; None where there is none."""
+    try:
+        return store.stamp(CLAIM)
+    except FileNotFoundError:
+        return None
+
+
+def _run(
+    store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, float], trace: tuple[float, int] | None = None
+) -> float:
+    """Do what the steps ask for, with the files of `store`. `trace` is one's own."""
     said = ""
     answer: Any = None
     while True:
@@ -188,6 +209,8 @@ def _run(store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, float])
             answer = _ask(store, op.name)
         elif isinstance(op, Delete):
             store.delete(op.name)
+        elif isinstance(op, Trace):
+            answer = _trace(store) == trace
         else:
             if op.on and told(op.on) != said:
                 said = told(op.on)

@@ -11,10 +11,10 @@ gives both; no machine is asked for the time of day.
 Why two never trust it at once. Of two who put and then list, one put second, so its listing shows the first, which it
 takes for dead only if LASTS seconds lie between the two puts. But whoever holds a lease trusts it for LASTS - SPARE
 seconds from the moment before its last put, by a clock that only counts; SPARE covers that stores give whole seconds,
-and what their own clocks differ by. It puts its file again only where it is still there. After a longer sleep it then
-lists: if anybody else is alive there, it has lost. Either it put before the other listed, who then saw it alive, or its
-own listing shows the other. Nobody deletes another's file to take the lease. Whoever gives it back deletes those that
-have expired, so who slept meanwhile finds its own gone, and has lost, too, though nobody is there any more.
+and what their own clocks differ by. After a longer sleep it puts its file again and lists: if anybody else is alive
+there, it has lost. Either it put before the other listed, who then saw it alive, or its own listing shows the other.
+Where nobody is, somebody may have come and gone. Whoever takes the lease leaves a trace before it does anything else
+(it writes the dataset's claim anew); who finds another's trace after a sleep has lost, too.
 """
 
 from __future__ import annotations
@@ -67,7 +67,12 @@ class Wait:
     on: Mapping[str, Any] | None = None
 
 
-Op = Put | List | Ask | Delete | Wait
+@dataclass(frozen=True)
+class Trace:
+    """Answered by whether the last trace is still one's own."""
+
+
+Op = Put | List | Ask | Delete | Wait | Trace
 Ended = Callable[[Mapping[str, Any]], bool]
 """Whether the process that a lease is of is known to be no more."""
 
@@ -112,28 +117,27 @@ def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Rando
 def refresh(name: str, since: float, clock: Callable[[], float], ended: Ended) -> Generator[Op, Any, float]:
     """The steps by which a holder that trusted its lease since `since` goes on. Returns since when it does now.
 
-    Raises Taken where it slept too long, and somebody else is alive, or was: its own file is gone then.
+    Raises Taken where it slept too long, and somebody else is alive, or has left a trace.
     """
-    if name not in (yield List()):
-        raise Taken({})
     began = clock()
     yield Put(name, held=True)
     if clock() - since < LASTS - SPARE:  # of the last put: nobody can have taken it for dead before this one
         return began
-    if clock() - began >= LASTS - SPARE:  # it slept between the two, and has put again what may have been gone
-        raise Taken({})
     times = yield List()
     for other in (yield from _alive(name, times, ended)):
         who = yield Ask(other)
         yield Delete(name)
         raise Taken(who)
+    if not (yield Trace()):
+        yield Delete(name)
+        raise Taken({})
     if clock() - began < LASTS - SPARE:
         return began
     return (yield from refresh(name, since, clock, ended))
 
 
 def expired(name: str, times: Mapping[str, float]) -> list[str]:
-    """The files of those who must look again before they trust them, for the one whose file is `name` to delete."""
+    """The files of those who must look again before they trust theirs: the one whose file is `name` may delete them."""
     return [other for other, at in times.items() if name in times and times[name] - at >= LASTS]
 
 

@@ -62,7 +62,8 @@ class LocalFiles:
         return found
 
     def stamp(self, path: str) -> tuple[float, int]:
-        told = (self.root / path).stat()
+        with (self.root / path).open("rb") as file:  # on NFS, opening asks the server, and `stat` a cache
+            told = os.fstat(file.fileno())
         return told.st_mtime, told.st_size
 
     def list_below(self, folder: str) -> list[str]:
@@ -74,10 +75,6 @@ class LocalFiles:
 
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
-
-    def delete_each(self, paths: Sequence[str]) -> None:
-        for path in paths:
-            self.delete(path)
 
     def delete_empty(self, folder: str) -> None:
         with suppress(OSError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,9 +73,6 @@ class RemoteFiles:
     def delete(self, path: str) -> None:
         with _told():
             (self.root / path).unlink(missing_ok=True)
-
-    def delete_each(self, paths: Sequence[str]) -> None:
-        deque(each_of_many(self.root, paths, self.delete), maxlen=0)
 
     def delete_empty(self, folder: str) -> None:
         """There are no folders. On S3, pyarrow leaves an empty object `folder/` where it has deleted a file, which no

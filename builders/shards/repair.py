@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, read_claim, read_markers
+from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, read_claim, read_markers, reclaim
 from builders.shards.lease import LEASES, leased
 from builders.shards.store import Store
 from schemas.errors import UserError
@@ -22,6 +22,8 @@ def repair(store: Store) -> list[str]:
     before = len(store.list(LEASES))
     with leased(store) as lease:
         store = store.guarded(lease.check)  # whoever was paused meanwhile deletes nothing more
+        reclaim(store)
+        lease.claimed()
         gone: Counter[str] = Counter({LEASES: before})
         there = {folder: store.list_below(folder) for folder in _FOLDERS}
         kept = {

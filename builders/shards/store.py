@@ -6,11 +6,13 @@ to, so that both can do it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
+from builders.places.several import each_of_many
 from builders.shards.local_files import LocalFiles
 from builders.uri import place_of
 from schemas.errors import UserError
@@ -18,10 +20,6 @@ from schemas.errors import UserError
 if TYPE_CHECKING:
     from builders.places.remote import RemotePath
     from builders.uri import Place
-
-
-_BETWEEN = 1000
-"""Files that are deleted between two checks."""
 
 
 class Files(Protocol):
@@ -36,7 +34,6 @@ class Files(Protocol):
     def times(self, folder: str) -> dict[str, float]: ...
     def stamp(self, path: str) -> tuple[float, int]: ...
     def delete(self, path: str) -> None: ...
-    def delete_each(self, paths: Sequence[str]) -> None: ...
     def delete_empty(self, folder: str) -> None: ...
     def is_empty(self, but: Sequence[str]) -> bool: ...
     def sweep(self) -> None: ...
@@ -118,9 +115,7 @@ class Store:
 
     def delete_each(self, paths: Sequence[str]) -> None:
         """Delete many files, in no order on an object store, where several requests are on their way at once."""
-        for start in range(0, len(paths), _BETWEEN):
-            self._check()
-            self._files.delete_each(paths[start : start + _BETWEEN])
+        deque(each_of_many(self.root, paths, self.delete), maxlen=0)
 
     def delete_empty(self, folder: str) -> None:
         """Remove a folder of the disk if nothing is in it. On S3, an empty object may stay, as `data/`: no file."""

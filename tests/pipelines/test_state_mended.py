@@ -119,10 +119,22 @@ def test_given_a_claim_that_cannot_be_read_then_one_line_names_the_file_and_over
     assert begin(recipe, store, overwrite=True).left == [0, 1, 2]
 
 
-def test_a_folder_of_another_program_is_not_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("claim", ['{"scripts": {}}', '[{"task": "x"}]', "// mine\n{}", '{"format": 1, "steps": []}'])
+def test_a_folder_of_another_program_is_not_overwritten(recipe: Recipe, tmp_path: Path, claim: str) -> None:
     store = Store(tmp_path / "theirs")
-    store.put_bytes("build.json", b'{"scripts": {}}')
+    store.put_bytes("build.json", claim.encode())
     store.put_bytes("data/mine.tar", b"mine")
-    with pytest.raises(UserError, match=r"build\.json: is of another program; give another folder"):
+    with pytest.raises(UserError, match=r"give another folder|empty the folder yourself"):
         begin(recipe, store, overwrite=True)
     assert store.list_below("") == ["build.json", "data/mine.tar"]
+
+
+def test_whoever_builds_writes_the_claim_anew_and_whoever_finds_nothing_to_do_does_not(
+    recipe: Recipe, finished: Store
+) -> None:
+    before = finished.stamp("build.json")
+    begin(recipe, finished)
+    assert finished.stamp("build.json") == before
+    finished.delete("units/000001.json")
+    begin(recipe, finished)
+    assert finished.stamp("build.json") != before

