@@ -71,7 +71,7 @@ def test_a_vocabulary_is_shown_and_has_no_samples_to_draw_or_export(
     assert "k12 (distortion " in said and "fitted/k12/units.json: " in said
 
     with pytest.raises(UserError, match="holds an artefact, and no samples to draw"):
-        show(str(fitted), 5, tmp_path / "x.png")
+        show(str(fitted), 5, str(tmp_path / "x.png"))
     with pytest.raises(UserError, match="holds an artefact, and no samples; give a dataset"):
         export(Store(str(fitted)), tmp_path / "x.jsonl")
     assert list(tmp_path.iterdir()) == []
