@@ -19,7 +19,7 @@ from ray.data.datasource import Datasink, ReadTask
 
 from builders import rows
 from builders.shards.carry import Past, find, is_marked, mark, merge
-from builders.shards.dataset import CLAIM
+from builders.shards.lease import trace_of
 from builders.shards.store import Store
 from builders.shards.unit import commit_unit
 from builders.step import Services, Step
@@ -197,11 +197,7 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
 
 def _check_claim(job: Job) -> None:
     """Raises BuildError where another build has begun in the output: its driver cannot stop workers at once."""
-    try:
-        stamp = job.store.stamp(CLAIM)
-    except FileNotFoundError:
-        stamp = None
-    if stamp != job.stamp:
+    if trace_of(job.store) != job.stamp:
         raise BuildError(f"{job.store}: another build has begun there; look what is there, and run the same again")
 
 

@@ -105,7 +105,7 @@ class Lease:
 
     def claimed(self) -> None:
         """To be called whenever the holder has written the claim. Raises BuildError as `check` does."""
-        trace = _trace(self.store)
+        trace = trace_of(self.store)
         self.check()  # after a sleep, the trace may be another's
         self.trace = trace
 
@@ -155,7 +155,7 @@ def leased(store: Store, job: str | None = None) -> Iterator[Lease]:
     }
     try:
         since = _run(store, who, take(name, counting, ended, random.Random(identity)))
-        trace = _trace(store)
+        trace = trace_of(store)
         since = _run(store, who, refresh(name, since, counting, ended), trace)
         lease = Lease(store, name, who, since, trace=trace)
     except Taken as error:
@@ -180,7 +180,7 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _trace(store: Store) -> tuple[float, int] | None:
+def trace_of(store: Store) -> tuple[float, int] | None:
     """The stamp of the claim; None where there is none."""
     try:
         return store.stamp(CLAIM)
@@ -210,7 +210,7 @@ def _run(
         elif isinstance(op, Delete):
             store.delete(op.name)
         elif isinstance(op, Trace):
-            answer = _trace(store) == trace
+            answer = trace_of(store) == trace
         else:
             if op.on and told(op.on) != said:
                 said = told(op.on)
