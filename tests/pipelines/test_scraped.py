@@ -1,4 +1,7 @@
-"""At the end of a build, what Prometheus would scrape is what the manifest says."""
+"""At the end of a build, what Prometheus would scrape is what the manifest says.
+
+Ray sums up over its whole life, and here it lives as long as the test run: these names are no other tests' datasets'.
+"""
 
 from __future__ import annotations
 
@@ -78,9 +81,9 @@ def test_the_counters_of_a_build_are_the_sums_of_its_manifest(tmp_path: Path, ou
     recipe = good_pairs(tmp_path / "coco", 1).save()
     toys = dag(*stages, source=Numbers((6, 6, 5)))
 
-    manifest = mill(recipe, out, "name=counted", "max_failed=1", dag=toys)
+    manifest = mill(recipe, out, "name=scraped-counted", "max_failed=1", dag=toys)
 
-    found, records = scraped("counted", UNITS, 3), manifest["funnel"]["records"]
+    found, records = scraped("scraped-counted", UNITS, 3), manifest["funnel"]["records"]
     inputs = {(name,): manifest["funnel"]["inputs"][name] for name in ("kept", "rejected", "failed")}
     stage = {"fates": "split", "check": "look"}
     lost = {tuple(why.split("/")): count for why, count in records["reasons"].items()}
@@ -105,14 +108,14 @@ def test_the_counters_of_a_build_are_the_sums_of_its_manifest(tmp_path: Path, ou
 def test_a_build_that_goes_on_counts_what_it_commits_itself(tmp_path: Path, out: Path) -> None:
     recipe = good_pairs(tmp_path / "coco", 1).save()
     toys = dag(Stage("all", (Toy(lambda record: {"n": 0}),)), source=Numbers((4, 4, 4)))
-    mill(recipe, out, "name=first", dag=toys)
+    mill(recipe, out, "name=scraped-first", dag=toys)
     (out / "units/000001.json").unlink()
     (out / "manifest.json").unlink()
 
-    mill(recipe, out, "name=second", dag=toys)
+    mill(recipe, out, "name=scraped-second", dag=toys)
 
-    assert scraped("first", UNITS, 3)["ray_gristmill_inputs_total"]["kept",] == 12
-    assert scraped("second", UNITS, 1)["ray_gristmill_inputs_total"]["kept",] == 4
+    assert scraped("scraped-first", UNITS, 3)["ray_gristmill_inputs_total"]["kept",] == 12
+    assert scraped("scraped-second", UNITS, 1)["ray_gristmill_inputs_total"]["kept",] == 4
 
 
 def test_the_counters_of_a_model_are_those_of_the_ledger(tmp_path: Path, out: Path) -> None:
@@ -121,19 +124,19 @@ def test_the_counters_of_a_model_are_those_of_the_ledger(tmp_path: Path, out: Pa
 
     with serve(reply) as api:
         recipe = recipe_for(tmp_path, api, count=12, prices=PRICES)
-        first = mill(recipe, out, "name=asked")["llm"]["last_run"]
+        first = mill(recipe, out, "name=scraped-asked")["llm"]["last_run"]
         ledger = f"llm.ledger={out / 'ledger'}"
-        again = mill(recipe, tmp_path / "again", "name=known", ledger)["llm"]["last_run"]
+        again = mill(recipe, tmp_path / "again", "name=scraped-known", ledger)["llm"]["last_run"]
 
     who = ("llm", replies.MODEL)
-    found = scraped("asked", ANSWERS, first["answers"])
+    found = scraped("scraped-asked", ANSWERS, first["answers"])
     assert first["usd"] > 0
     assert found["ray_gristmill_llm_requests_total"] == {who: first["requests"]}
     assert found["ray_gristmill_llm_answers_total"] == {(*who, "asked"): first["answers"]}
     tokens = {(*who, "in"): first["tokens_in"], (*who, "out"): first["tokens_out"]}
     assert found["ray_gristmill_llm_tokens_total"] == tokens
     assert found["ray_gristmill_llm_usd_total"] == pytest.approx({who: first["usd"]})
-    known = scraped("known", ANSWERS, again["from_ledger"])
+    known = scraped("scraped-known", ANSWERS, again["from_ledger"])
     assert known["ray_gristmill_llm_requests_total"] == {}
     assert known["ray_gristmill_llm_answers_total"] == {(*who, "ledger"): again["from_ledger"]}
     assert known["ray_gristmill_llm_saved_usd_total"] == pytest.approx({who: again["saved_usd"]})
@@ -146,8 +149,9 @@ def test_the_answers_of_a_batch_are_counted_when_its_pass_ends(
     monkeypatch.setattr(batch, "FIRST_POLL", 0.01)
     with batch_server.serve() as site:
         site.row = talks
-        last = mill(batch_recipe(tmp_path, site.base_url), out, "name=batched", "source.limit=8")["llm"]["last_run"]
+        recipe = batch_recipe(tmp_path, site.base_url)
+        last = mill(recipe, out, "name=scraped-batched", "source.limit=8")["llm"]["last_run"]
 
-    found = scraped("batched", ANSWERS, last["answers"])
+    found = scraped("scraped-batched", ANSWERS, last["answers"])
     assert found["ray_gristmill_llm_requests_total"] == {("llm", "mill-1"): last["requests"]}
     assert found["ray_gristmill_llm_usd_total"] == pytest.approx({("llm", "mill-1"): last["usd"]})
