@@ -160,7 +160,7 @@ def _not_set(field: str, variable: str, where: str) -> UserError:
 
 def ledger_store(store: Store, settings: Endpoint) -> Store:
     """Where a build into `store` keeps its answers."""
-    return Store(settings.ledger) if settings.ledger else store.below("ledger")
+    return Store(settings.ledger, field="llm.ledger") if settings.ledger else store.below("ledger")
 
 
 def note_ledger(store: Store, settings: Endpoint) -> None:

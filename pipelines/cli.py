@@ -130,7 +130,7 @@ def verify(
     from builders.shards.store import Store
     from builders.shards.verify import verify as check
 
-    store = Store(dataset)
+    store = Store(dataset, field="DATASET")
     if repair:
         from builders.shards.repair import repair as clean
 
@@ -153,7 +153,7 @@ def query(
     from builders.shards.query import query as ask
     from builders.shards.store import Store
 
-    typer.echo(ask(Store(dataset), sql))
+    typer.echo(ask(Store(dataset, field="DATASET"), sql))
 
 
 @app.command()
@@ -172,7 +172,7 @@ def show(
     drawing = local_path(sheet, "--sheet") if sheet else None
     if drawing and drawing.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet}: a contact sheet is a PNG; give a name that ends in .png")
-    store = Store(dataset)
+    store = Store(dataset, field="DATASET")
     manifest = read_manifest(store)
     typer.echo(render_funnel(manifest))
     if manifest.get("artefacts"):

@@ -52,7 +52,7 @@ def export(
         raise UserError(f"--prefix: --to {to.value} writes none; leave it out, or give --to speechgpt")
     if tokens is not None and to is not Shape.kosmos2:
         raise UserError(f"--tokens: --to {to.value} writes none; leave it out, or give --to kosmos2")
-    store, place = Store(dataset), local_path(target, "target")
+    store, place = Store(dataset, field="DATASET"), local_path(target, "target")
     regions = to is Shape.llava and read_manifest(store)["kind"] == "grit"
     writers: Mapping[Shape, Callable[[], int]] = {
         Shape.llava: lambda: referring.export(store, place) if regions else conversations.export(store, "llava", place),

@@ -23,7 +23,7 @@ def status(
     from builders.shards.status import look_at
     from builders.shards.store import Store
 
-    store = Store(dataset)
+    store = Store(dataset, field="DATASET")
     found = look_at(store)
     typer.echo(json.dumps(found.as_json()) if as_json else "\n".join([f"{store}: {_state(found)}", *_lines(found)]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import socket
@@ -22,6 +21,8 @@ BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
 """Where `ray up` puts the cluster's file on the head."""
 CONNECT_S = 3.0
 """For a node of the cluster to take a connection."""
+MOST = 1_000_000
+"""CPUs of a node, or nodes: what is more is a slip of the hand."""
 RAYS_MOST = 2
 """Workers of a file without `max_workers`: Ray's own default, as in its defaults.yaml for AWS."""
 
@@ -93,7 +94,7 @@ def _sized(resources: Mapping[str, Any]) -> tuple[float, int]:
 def _amount(told: Any) -> float:
     """A number of a file, of CPUs or nodes. Raises ValueError or TypeError where it is none that there can be."""
     amount = float(told)
-    if not 0 <= amount < math.inf:
+    if not 0 <= amount <= MOST:
         raise ValueError(f"{told} is no amount")
     return amount
 

@@ -109,8 +109,11 @@ def _left(usd: float | None, found: Estimate) -> str:
 
 
 def _ledger(settings: Endpoint, out: str | None) -> Ledger | None:
-    where = Store(settings.ledger) if settings.ledger else Store(out).below("ledger") if out else None
-    if where is None:
+    if settings.ledger:
+        where = Store(settings.ledger, field="llm.ledger")
+    elif out:
+        where = Store(out).below("ledger")
+    else:
         return None
     from builders.llm.ledger import Ledger  # takes numpy, which `show` does without where only the reader is installed
 

@@ -30,6 +30,8 @@ FITTED = "fitted"
 """The folder of artefacts: what was fitted on the dataset's sources."""
 DRAWN = "drawn"
 """The folder in which the dataset of what an artefact is fitted on lies, until it is made."""
+_MOST_UNITS = 100_000_000
+"""A hundred times what was measured: a damaged claim shall not fill the memory."""
 _FOLDERS = ("data", "index", "rejects", "embeddings", "units", "retired")
 
 
@@ -61,6 +63,8 @@ class Claim:
             raise TypeError("the content of a claim is a mapping, and so is its recipe")
         if not all(type(count) is int and count > 0 for run in runs for count in run):
             raise TypeError("units are counted in whole numbers, and their inputs too")
+        if sum(times for _, times in runs) > _MOST_UNITS:
+            raise ValueError(f"no dataset has more than {_MOST_UNITS:,} units")
         return cls(content, tuple(size for size, times in runs for _ in range(times)))
 
 

@@ -45,11 +45,11 @@ class Store:
 
     On an object store every method raises UserError where bucket, region or credentials are wrong, and BuildError where
     the store answers with errors to the end. `check` is called before each file that is written or deleted; a store
-    that is sent to another process is without it.
+    that is sent to another process is without it. `field` is what errors call an address that cannot be one.
     """
 
-    def __init__(self, uri: str | Place, check: Callable[[], None] | None = None) -> None:
-        self.root: Place = (dataset_place(uri) if isinstance(uri, str) else uri).resolve()
+    def __init__(self, uri: str | Place, check: Callable[[], None] | None = None, field: str = "--out") -> None:
+        self.root: Place = (dataset_place(uri, field) if isinstance(uri, str) else uri).resolve()
         self._check = check or (lambda: None)
         self._files: Files = LocalFiles(self.root) if isinstance(self.root, Path) else _remote(self.root)
 
@@ -134,11 +134,11 @@ class Store:
         return self._files.list(folder)
 
 
-def dataset_place(uri: str) -> Place:
-    """Where a dataset lies. Nothing is looked up there. Raises UserError where none can lie."""
+def dataset_place(uri: str, field: str = "--out") -> Place:
+    """Where a dataset lies. Nothing is looked up there. Raises UserError, which names `field`, where none can lie."""
     if not uri or uri.startswith("package://"):
-        raise UserError(f"--out {uri!r}: a dataset cannot be there; give a folder")
-    return place_of(uri, "--out")
+        raise UserError(f"{field} {uri!r}: a dataset cannot be there; give a folder")
+    return place_of(uri, field)
 
 
 def _remote(root: RemotePath) -> Files:

@@ -91,7 +91,16 @@ def test_given_fewer_workers_in_all_than_the_types_make_together_then_the_plan_c
     assert found.nodes == (HEAD, Nodes("a or b", 4, 0, 18))
 
 
-SIZED_WRONG = ["CPU: .nan", "CPU: .inf", "CPU: -1", "CPU: x", "cpu: 4", "CPU: 4, GPU: .nan", "CPU: 4, GPU: .inf"]
+SIZED_WRONG = [
+    "CPU: .nan",
+    "CPU: .inf",
+    "CPU: 1e300",
+    "CPU: -1",
+    "CPU: x",
+    "cpu: 4",
+    "CPU: 4, GPU: .nan",
+    "CPU: 4, GPU: .inf",
+]
 
 
 @pytest.mark.parametrize(

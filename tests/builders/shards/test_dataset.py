@@ -103,6 +103,13 @@ def test_a_claim_that_is_no_json_is_one_line(tmp_path: Path, content: bytes) -> 
         read_claim(store)
 
 
+def test_a_claim_on_more_units_than_there_can_be_is_one_line(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_bytes("build.json", json.dumps({**CLAIM.as_json(), "unit_sizes": [[1, 10**12]]}).encode())
+    with pytest.raises(BuildError, match=r"build\.json: is no claim .*more than 100,000,000 units.*overwrite"):
+        read_claim(store)
+
+
 # ---- the manifest ----------------------------------------------------------------------------------------------------
 
 

@@ -244,6 +244,8 @@ def test_a_store_is_given_as_a_path_or_a_uri(tmp_path: Path) -> None:
 def test_what_can_hold_no_dataset_is_one_line(uri: str) -> None:
     with pytest.raises(UserError, match=r"^--out[: ]"):
         Store(uri)
+    with pytest.raises(UserError, match=r"^DATASET[: ]"):
+        Store(uri, field="DATASET")
 
 
 def test_a_guarded_store_asks_before_it_writes_or_deletes_and_its_copy_elsewhere_does_not(store: Store) -> None:
