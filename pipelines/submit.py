@@ -32,6 +32,8 @@ TRAVELS = (("recipes",), ("models",))
 """Its folders whose files a recipe may name."""
 PACKAGE_MAX = 100_000_000
 """Bytes of a package, which each node gets: code, models and recipes are a quarter. Ray's job server takes 100 MiB."""
+ANSWER_S = 20.0
+"""In which a job server begins to answer."""
 
 
 class Jobs(Watched, Protocol):
@@ -168,6 +170,7 @@ def connect(address: str | None) -> Jobs:
     from ray.job_submission import JobSubmissionClient
 
     try:
+        requests.get(address, timeout=ANSWER_S, allow_redirects=False, stream=True).close()  # Ray's would wait for ever
         with quiet(), _only(address):
             client: Jobs = JobSubmissionClient(address)
     except AuthenticationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,14 @@ def test_given_that_nobody_answers_then_one_line_says_so_whatever_the_environmen
 
     with pytest.raises(UserError, match=r"^--address http://127.0.0.1:9: no cluster answers there; start one"):
         connect("http://127.0.0.1:9")
+
+
+def test_given_a_server_that_takes_connections_and_is_silent_then_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(submit, "ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+        with pytest.raises(UserError, match=rf"^--address {address}: no cluster answers there; start one"):
+            connect(address)
