@@ -88,6 +88,7 @@ def test_given_other_captions_under_the_same_path_then_their_digest_gives_them_a
         begin(coco.save(), store)
 
 
+@pytest.mark.slow
 def test_given_another_parser_then_the_models_digest_gives_it_away(coco: Coco, store: Store, tmp_path: Path) -> None:
     checked = load_recipe(coco.save())
     whole = make_dag(checked)

@@ -220,6 +220,7 @@ def test_a_host_is_the_same_in_whatever_case(site: Site) -> None:
     assert turns.hosts == ["localhost"]
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(max_size=40), st.text(max_size=20).map(lambda text: f"http://{text}")))
 def test_no_text_makes_more_of_a_fuss_than_a_bad_url(text: str) -> None:
     @asynccontextmanager

@@ -23,6 +23,8 @@ from builders.step import Record, Services
 from schemas.errors import UserError
 from tests.hub import Hub
 
+pytestmark = pytest.mark.slow
+
 Scored = Callable[..., list[Record]]
 
 
