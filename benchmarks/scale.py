@@ -104,7 +104,7 @@ def generate(store: Store, dag: Dag) -> None:
     claim = make_claim(RECIPE, dag)
     write_claim(store, claim)
     table = rows.begin(dag.source.read(0, dag.source.unit_sizes[0]), 0)
-    commit_unit(store, 0, table.num_rows, table, dag.layout, {"nothing": 0.001})
+    commit_unit(store, 0, table.num_rows, table, dag.layout, {"nothing": 0.001}, content_hash=claim.hash)
     text = json.dumps(read_marker(store, 0).as_json(), indent=1)
     for unit in range(1, len(claim.unit_sizes) - 1):
         own = text.replace("000000.", f"{unit:06d}.").replace('"unit": 0', f'"unit": {unit}')

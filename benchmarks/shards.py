@@ -82,7 +82,7 @@ def _contenders(folder: Path, unit: pa.Table) -> dict[str, Callable[[int], objec
     return {
         "raw": raw,
         "shard and index": lambda _: write_samples(store, 1, unit, LAYOUT),
-        "unit": lambda _: commit_unit(store, 0, SAMPLES, unit, LAYOUT, {}),
+        "unit": lambda _: commit_unit(store, 0, SAMPLES, unit, LAYOUT, {}, content_hash=""),
         "webdataset": other,
     }
 

@@ -159,8 +159,9 @@ def _not_set(field: str, variable: str, where: str) -> UserError:
 
 
 def ledger_store(store: Store, settings: Endpoint) -> Store:
-    """Where a build into `store` keeps its answers."""
-    return Store(settings.ledger, field="llm.ledger") if settings.ledger else store.below("ledger")
+    """Where a build into `store` keeps its answers. Without the guard of `store`: what was paid for is kept, whoever
+    builds there by now."""
+    return Store(settings.ledger, field="llm.ledger") if settings.ledger else Store(store.below("ledger").root)
 
 
 def note_ledger(store: Store, settings: Endpoint) -> None:

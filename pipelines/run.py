@@ -22,9 +22,9 @@ import ray
 
 from builders.llm.request import Purpose
 from builders.shards.carry import candidates
-from builders.shards.dataset import CLAIM, MANIFEST, is_claimed, read_manifest, read_markers, retired
+from builders.shards.dataset import MANIFEST, is_claimed, read_manifest, read_markers, retired
 from builders.shards.finish import finish
-from builders.shards.lease import Lease, leased
+from builders.shards.lease import Signature, leased
 from builders.shards.store import Store
 from pipelines.asking import account, asked, check_keys, key_of, note_ledger
 from pipelines.batch_pass import ask_in_batches
@@ -53,22 +53,21 @@ def build(
     Raises UserError where recipe and output do not fit, BuildError where the build stops; what is committed stays.
     """
     is_claimed(store)  # what is no dataset of ours gets no lease either
-    with leased(store, job_id()) as lease:
+    with leased(store, job_id()) as signature:
         try:
-            return _build_alone(recipe, dag, store.guarded(lease.check), lease, overwrite, retry_failed)
-        except (BuildError, UserError):
-            lease.check()  # somebody else's files would be told as damage
+            return _build_alone(recipe, dag, store.guarded(signature.check), signature, overwrite, retry_failed)
+        except (BuildError, UserError, OSError):
+            signature.check()  # somebody else's files would be told as damage
             raise
 
 
 def _build_alone(
-    recipe: Recipe, dag: Dag, store: Store, lease: Lease, overwrite: bool = False, retry_failed: bool = False
+    recipe: Recipe, dag: Dag, store: Store, signature: Signature, overwrite: bool = False, retry_failed: bool = False
 ) -> dict[str, Any]:
     """Build while nobody else does."""
     started = time.time()
     claim = make_claim(recipe, dag)
     state = prepare(store, claim, dag.source, overwrite=overwrite, retry_failed=retry_failed)
-    lease.claimed()
     if not state.left and store.exists(MANIFEST):
         manifest = read_manifest(store)
         if manifest["name"] == recipe.name and all(store.exists(f["path"]) for f in manifest.get("artefacts", [])):
@@ -78,7 +77,7 @@ def _build_alone(
     say(name, "build_started", units=len(state.claim.unit_sizes), units_done=state.done, inputs=state.inputs)
     try:
         with ray_session() if dag.fit else nullcontext():  # one for the units, and for what is drawn of them
-            manifest = _build(recipe, dag, store, state, lease, started)
+            manifest = _build(recipe, dag, store, state, signature, started)
     except BaseException as error:
         ours = isinstance(error, BuildError | UserError)
         say(name, "build_stopped", "error", error=str(error) if ours else type(error).__name__)
@@ -88,15 +87,16 @@ def _build_alone(
     return manifest
 
 
-def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, started: float) -> dict[str, Any]:
+def _build(
+    recipe: Recipe, dag: Dag, store: Store, state: State, signature: Signature, started: float
+) -> dict[str, Any]:
     """Build what is left, and close the dataset."""
     purpose = Purpose(state.claim.hash, uuid.uuid4().hex)
     if dag.asks:
         note_ledger(store, dag.asks.settings)
     try:
-        ran = run_units(recipe, dag, store, state, purpose, lease) if state.left else Ran()
+        ran = run_units(recipe, dag, store, state, purpose, signature) if state.left else Ran()
     except TooManyFailed:
-        lease.check()
         raise BuildError(failures(store, _funnel(read_markers(store)), recipe.max_failed)) from None
     built = _funnel(read_markers(store, state.left))
     built.add(state.funnel)
@@ -110,8 +110,7 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, s
         "units_built": len(state.left),
     }
     of_drawn = recipe.model_copy(update={"name": f"{recipe.name or dag.name}/drawn"})  # so that it is counted apart
-    fitted = fit_artefact(dag, dag.fit, store, partial(_build_drawn, of_drawn, lease)) if dag.fit else None
-    lease.check()
+    fitted = fit_artefact(dag, dag.fit, store, partial(_build_drawn, of_drawn, signature)) if dag.fit else None
     manifest = finish(
         store,
         state.claim,
@@ -129,9 +128,9 @@ def _build(recipe: Recipe, dag: Dag, store: Store, state: State, lease: Lease, s
     return manifest
 
 
-def _build_drawn(recipe: Recipe, lease: Lease, drawn: Dag, store: Store) -> dict[str, Any]:
-    """What is drawn for an artefact, below the output: under its lease."""
-    return _build_alone(recipe, drawn, store, lease)
+def _build_drawn(recipe: Recipe, signature: Signature, drawn: Dag, store: Store) -> dict[str, Any]:
+    """What is drawn for an artefact, below the output: under its signature."""
+    return _build_alone(recipe, drawn, store, signature)
 
 
 def job_id() -> str | None:
@@ -181,7 +180,7 @@ class Ran:
     counted: Mapping[str, float] = field(default_factory=dict)
 
 
-def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Purpose, lease: Lease) -> Ran:
+def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Purpose, signature: Signature) -> Ran:
     """Build and commit the units that are left."""
     began = time.monotonic()
     if dag.asks:
@@ -208,30 +207,19 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
         )
         past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
         payloads = pa.array(state.payloads, pa.string())
-        job = Job(uuid.uuid4().hex, name, dag, state.claim.unit_sizes, payloads, store, store.stamp(CLAIM), past)
+        claim = state.claim
+        job = Job(uuid.uuid4().hex, name, dag, claim.unit_sizes, payloads, claim.hash, store, signature, past)
         hosts = HostsActor.options(**beside_driver()).remote() if dag.fetches else None
         handle = Handle(ray.put(job), job.id, watch, hosts)
         if dag.asks and dag.asks.settings.kind == "openai_batch":
-            with _ended_by(lease, watch):
-                ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
+            ask_in_batches(dag, dag.asks, store, purpose, handle, state.left, cluster)
         with asked(name, dag, store, purpose) as llm:
             handle = replace(handle, llm=llm)
             read, news = _reader(watch, llm), _news(watch)
-            with Display(name, read, news, units, state.inputs, start, _calls(dag, state)), _ended_by(lease, watch):
+            with Display(name, read, news, units, state.inputs, start, _calls(dag, state)):
                 for wave in waves(state.claim.unit_sizes, state.left):
-                    lease.check()
                     run_wave(handle, dag.stages, wave, cluster, ShardSink(handle))
             return Ran(took, ray.get(llm.counted.remote()) if llm else {})
-
-
-@contextmanager
-def _ended_by(lease: Lease, watch: ray.actor.ActorHandle) -> Iterator[None]:
-    """Whoever loses the lease meanwhile commits no more."""
-    lease.on_lost = watch.stop.remote
-    try:
-        yield
-    finally:
-        lease.on_lost = lambda: None
 
 
 def _reader(watch: ray.actor.ActorHandle, llm: ray.actor.ActorHandle | None) -> Callable[[], Mapping[str, float]]:

@@ -63,7 +63,6 @@ class Watch:
         self._committed = bytearray(watched.units)
         self._news: deque[dict[str, Any]] = deque(maxlen=NEWS)
         self._told = 0
-        self._stopped = False
         self._tell_left()
 
     def add(self, amounts: Mapping[str, float]) -> None:
@@ -73,7 +72,7 @@ class Watch:
 
     def commit(self, marker: UnitMarker) -> bool:
         """Count a committed unit, once however often it is told; False where no other shall follow: too many records
-        have failed by now, or `stop` was called."""
+        have failed by now."""
         if not self._committed[marker.unit]:
             self._committed[marker.unit] = 1
             inputs = marker.inputs
@@ -85,12 +84,7 @@ class Watch:
             self._news.append({**news_of(marker), **done})
             self._told += 1
         failed, seen = self._counts["failed"], self._counts["inputs"]
-        passed = failure_limit_passed(int(failed), int(seen), self._watched.inputs, self._watched.max_failed)
-        return not self._stopped and not passed
-
-    def stop(self) -> None:
-        """Let no unit follow the next that is committed."""
-        self._stopped = True
+        return not failure_limit_passed(int(failed), int(seen), self._watched.inputs, self._watched.max_failed)
 
     def _tell_left(self) -> None:
         watched, counts = self._watched, self._counts

@@ -10,7 +10,6 @@ from typing import Any
 
 from builders.digest import digest_of
 from builders.shards.dataset import (
-    MANIFEST,
     Claim,
     clear,
     differences,
@@ -18,14 +17,13 @@ from builders.shards.dataset import (
     read_claim,
     read_manifest,
     read_markers,
-    reclaim,
     reopen,
     retire,
     write_claim,
 )
 from builders.shards.finish import DECISIVE, versions
 from builders.shards.store import Store
-from builders.shards.unit import embeddings_path, index_path, rejects_path, shard_path
+from builders.shards.unit import embeddings_path, index_path, marker_path, rejects_path, shard_path
 from pipelines.dag import Dag, Source
 from schemas.errors import BuildError, UserError
 from schemas.manifest import Funnel
@@ -38,7 +36,8 @@ class State:
 
     `left` are the units that a run would build, `funnel` is what became of the inputs of the others. Of these,
     `with_failures` hold failed records (children of inputs that are kept among them), and the source files of `changed`
-    have other names or sizes by now.
+    have other names or sizes by now. `void` are the markers that do not count: of another build, or of a unit of which
+    a file is gone.
     """
 
     claim: Claim
@@ -48,6 +47,7 @@ class State:
     funnel: Funnel = field(default_factory=Funnel)
     with_failures: tuple[int, ...] = ()
     changed: frozenset[int] = frozenset()
+    void: tuple[int, ...] = ()
 
     @property
     def inputs(self) -> int:
@@ -71,7 +71,7 @@ def make_claim(recipe: Recipe, dag: Dag) -> Claim:
 
 
 def look(store: Store, claim: Claim, source: Source) -> State:
-    """The state of the output. A committed unit of which a file is gone is left to be built again.
+    """The state of the output. A unit of which a file is gone, or the marker another's, is left to be built again.
 
     Raises UserError where it was built from other content, with the difference.
     """
@@ -90,16 +90,19 @@ def look(store: Store, claim: Claim, source: Source) -> State:
     done, funnel = bytearray(units), Funnel()
     with_failures: list[int] = []
     changed: list[int] = []
+    void: list[int] = []
     for marker in read_markers(store):
         mine = (marker.shard, marker.index, marker.rejects, marker.embeddings)
-        if marker.unit >= units or not all(there[marker.unit] for file, there in zip(mine, files, strict=True) if file):
+        ours = marker.unit < units and marker.content_hash == claim.hash
+        if not (ours and all(there[marker.unit] for file, there in zip(mine, files, strict=True) if file)):
+            void.append(marker.unit)
             continue
         done[marker.unit] = 1
         funnel.add(marker.inputs)
         with_failures += [marker.unit] if marker.records.failed else []
         changed += [marker.unit] if marker.payloads != payloads[marker.unit] else []
     left = [unit for unit, there in enumerate(done) if not there]
-    return State(old, True, left, payloads, funnel, tuple(with_failures), frozenset(changed))
+    return State(old, True, left, payloads, funnel, tuple(with_failures), frozenset(changed), tuple(void))
 
 
 def _listed(store: Store, path_of: Callable[[int], str], units: int) -> bytearray:
@@ -155,7 +158,6 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     """
     if overwrite and is_claimed(store):
         _check_ours(store)
-        reclaim(store)
         clear(store)
         state = _fresh(claim, source)
     else:
@@ -165,11 +167,10 @@ def prepare(store: Store, claim: Claim, source: Source, *, overwrite: bool, retr
     store.sweep()
     if not state.claimed:
         write_claim(store, claim)
-    elif state.left or not store.exists(MANIFEST) or retry_failed:
-        reclaim(store)
+    if state.left:
+        reopen(store)
+    store.delete_each([marker_path(unit) for unit in state.void])  # it would count for what is built in its place
     if retry_failed and state.with_failures:
         retire(store, state.with_failures)
         state = look(store, claim, source)
-    if state.left:
-        reopen(store)
     return replace(state, claimed=True)

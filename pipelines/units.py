@@ -19,7 +19,7 @@ from ray.data.datasource import Datasink, ReadTask
 
 from builders import rows
 from builders.shards.carry import Past, find, is_marked, mark, merge
-from builders.shards.lease import trace_of
+from builders.shards.lease import Signature
 from builders.shards.store import Store
 from builders.shards.unit import commit_unit
 from builders.step import Services, Step
@@ -37,8 +37,8 @@ class Job:
     """What every worker of a build needs; put once into the object store, where its tables are shared.
 
     `retired` are the markers of units that were taken back, where only inputs that failed shall run again. A pack knows
-    no old records, only samples: where there is one, units are built whole. `stamp` is that of the claim: who builds
-    there later writes it anew.
+    no old records, only samples: where there is one, units are built whole. Who builds there later signs anew, and
+    nothing that is left of this job writes from then on.
     """
 
     id: str
@@ -46,8 +46,9 @@ class Job:
     dag: Dag
     sizes: tuple[int, ...]
     payloads: pa.StringArray
+    content_hash: str
     store: Store
-    stamp: tuple[float, int]
+    signature: Signature
     retired: Mapping[int, Sequence[UnitMarker]] = field(default_factory=dict)
 
     def past(self, unit: int) -> Past | None:
@@ -187,18 +188,19 @@ class ShardSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
             seconds = seconds_of(block)
             if is_marked(block):
                 block = merge(block, job.past(unit), job.dag.layout)
-            _check_claim(job)
             marker = commit_unit(
-                job.store, unit, job.sizes[unit], block, job.dag.layout, seconds, packed, job.payloads[unit].as_py()
+                job.store.guarded(job.signature.check),
+                unit,
+                job.sizes[unit],
+                block,
+                job.dag.layout,
+                seconds,
+                packed,
+                job.payloads[unit].as_py(),
+                content_hash=job.content_hash,
             )
             if not ray.get(self._handle.watch.commit.remote(marker)):
                 raise TooManyFailed("too many records failed")
-
-
-def _check_claim(job: Job) -> None:
-    """Raises BuildError where another build has begun in the output: its driver cannot stop workers at once."""
-    if trace_of(job.store) != job.stamp:
-        raise BuildError(f"{job.store}: another build has begun there; look what is there, and run the same again")
 
 
 def unit_of(block: pa.Table) -> int:

@@ -82,8 +82,9 @@ class UnitMarker:
     `inputs` counts the unit's source records, `records` what they became after fan-out, `samples` what the shard holds.
     `shard` is None where nothing was kept, `embeddings` where none were asked for. `tallies` sums the countable columns
     over all records, kept or not. `payloads` identifies the source files that the unit was read from, as they were
-    listed (names and sizes). `seconds` is worker time by step, in this attempt, `committed` when it ended, by the clock
-    of the worker; these two are what differs here between equal builds.
+    listed (names and sizes), `content_hash` is that of the claim that it was built for. `seconds` is worker time by
+    step, in this attempt, `committed` when it ended, by the clock of the worker; these two are what differs here
+    between equal builds.
     """
 
     unit: int
@@ -96,6 +97,7 @@ class UnitMarker:
     embeddings: File | None
     tallies: dict[str, int]
     payloads: str
+    content_hash: str
     seconds: dict[str, float]
     committed: datetime.datetime | None = None
 

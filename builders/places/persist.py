@@ -39,8 +39,18 @@ class StoreError(BuildError):
     """The store answers with errors until the end: what lies there may be whole."""
 
 
-def persist(uri: str, call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """What `call` returns, tried up to TRIES times. `uri` is what it is about, for errors.
+def unasked() -> None:
+    """Whoever gives no other check may do as it likes."""
+
+
+def persist(
+    uri: str,
+    call: Callable[[], T],
+    sleep: Callable[[float], None] = time.sleep,
+    check: Callable[[], None] = unasked,
+) -> T:
+    """What `call` returns, tried up to TRIES times. `uri` is what it is about, for errors; `check`, which may raise,
+    is asked before each try.
 
     Raises FileNotFoundError where nothing lies there, PermissionError where the store refuses, UserError where the
     bucket is missing or elsewhere, or where credentials or settings are such that nothing can be asked, and StoreError
@@ -48,6 +58,7 @@ def persist(uri: str, call: Callable[[], T], sleep: Callable[[float], None] = ti
     """
     wait = _FIRST_WAIT
     for attempt in range(1, TRIES + 1):
+        check()
         try:
             return call()
         except OSError as error:

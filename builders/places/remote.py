@@ -7,7 +7,7 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -20,7 +20,7 @@ import pyarrow.fs as pa_fs
 from builders.places.address import Address
 from builders.places.filesystem import filesystem
 from builders.places.patient import Patient
-from builders.places.persist import persist, refused
+from builders.places.persist import persist, refused, unasked
 from schemas.errors import UserError
 
 AHEAD = 8 << 20
@@ -169,8 +169,8 @@ class RemotePath:
             raise OSError(f"{len(data)} of {size} bytes came")
         return data
 
-    def write_bytes(self, data: bytes | mmap.mmap) -> None:
-        """Put the whole file there, or nothing.
+    def write_bytes(self, data: bytes | mmap.mmap, check: Callable[[], None] = unasked) -> None:
+        """Put the whole file there, or nothing. `check`, which may raise, is asked before each try.
 
         A stream of pyarrow's that is closed while an exception is on its way makes a file of what came before; so it is
         handed everything in one call, which Python cannot interrupt.
@@ -183,18 +183,18 @@ class RemotePath:
             stream.close()
 
         try:
-            persist(str(self), send)
+            persist(str(self), send, check=check)
         except FileNotFoundError:  # what Google says of a bucket
             raise self._no_bucket() from None
 
     @contextmanager
-    def written(self) -> Iterator[IO[bytes]]:
+    def written(self, check: Callable[[], None] = unasked) -> Iterator[IO[bytes]]:
         """A file to write, on this machine's disk (TMPDIR), which is put there whole when the block ends well."""
         with tempfile.TemporaryFile() as spool:
             yield spool
             spool.flush()
             size = os.fstat(spool.fileno()).st_size
-            self.write_bytes(mmap.mmap(spool.fileno(), size, access=mmap.ACCESS_READ) if size else b"")
+            self.write_bytes(mmap.mmap(spool.fileno(), size, access=mmap.ACCESS_READ) if size else b"", check)
 
     def dataset(self, paths: Sequence[str]) -> ds.Dataset:
         """The Parquet files at `paths`, below it, as one table that is read when it is looked at."""
@@ -209,9 +209,9 @@ class RemotePath:
         """To read and seek, each read a request of its own."""
         return _Ranges(self)
 
-    def unlink(self, missing_ok: bool = False) -> None:
+    def unlink(self, missing_ok: bool = False, check: Callable[[], None] = unasked) -> None:
         try:
-            persist(str(self), lambda: self.filesystem.delete_file(self.path))
+            persist(str(self), lambda: self.filesystem.delete_file(self.path), check=check)
         except FileNotFoundError:
             if not missing_ok:
                 raise

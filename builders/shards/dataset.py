@@ -97,11 +97,6 @@ def write_claim(store: Store, claim: Claim) -> None:
     store.put_bytes(CLAIM, json.dumps(claim.as_json(), indent=1).encode())
 
 
-def reclaim(store: Store) -> None:
-    """Write the claim again as it is: whoever builds there from now on tells those who did before."""
-    store.put_bytes(CLAIM, store.read_bytes(CLAIM))
-
-
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """The content fields that differ, each as "field: old -> new"."""
     lines = []
@@ -160,6 +155,10 @@ def _read(store: Store, path: str) -> bytes:
         return store.read_bytes(path)
     except FileNotFoundError:
         raise UserError(f"{store}/{path}: no such file; is this a gristmill dataset?") from None
+    except OSError as error:
+        raise BuildError(
+            f"{store}/{path}: cannot be read ({error.strerror or error}); mend that, or delete it"
+        ) from None
 
 
 def _object(store: Store, path: str, raw: bytes, mend: str = "delete it and build again") -> dict[str, Any]:

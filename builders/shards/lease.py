@@ -1,7 +1,8 @@
-"""One builder at a time: whoever builds into an output holds its lease, and refreshes it while it lives.
+"""One builder at a time: whoever builds into an output holds its lease, refreshes it while it lives, and signs.
 
-builders.shards.lease_steps tells the rules, and why they hold. On this machine, a process that has ended is dead at
-once, whatever its file's time.
+builders.shards.lease_steps tells how the lease is taken. On this machine, a process that has ended is dead at once,
+whatever its file's time. Who was wrongly taken for dead finds another's signature, and from then on no file of its own
+appears, and it deletes none; one request that was on its way when the other signed is all that may still arrive.
 """
 
 from __future__ import annotations
@@ -15,25 +16,27 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.shards.dataset import CLAIM
-from builders.shards.lease_steps import LASTS, SPARE, Ask, Delete, List, Op, Put, Taken, Trace, expired, refresh, take
+from builders.shards.lease_steps import Ask, Delete, List, Op, Put, Taken, take
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
 
 LEASES = "leases"
 """The folder of a dataset in which they lie."""
+SIGNATURE = f"{LEASES}/signature"
+"""Of who took the lease last."""
 BEAT = 10.0
 """Seconds between two refreshes."""
 
 
 def counting() -> float:
-    """Seconds by a clock that goes on while the machine sleeps (on Linux the usual one does not)."""
+    """Seconds by a clock that goes on while the machine sleeps (on Linux the usual one does not). That of a virtual
+    machine may stand while its host sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -65,83 +68,81 @@ def ended(who: Mapping[str, Any]) -> bool:
 
 def told(who: Mapping[str, Any]) -> str:
     """Who holds a lease, in words."""
+    if not who:
+        return "another build"
     job = f", job {who['job']}" if who.get("job") else ""
     place = f"on {who.get('host', 'an unknown host')}, process {who.get('pid', 'unknown')}"
-    return f"{who.get('user', 'somebody')} {place}{job}, since {who.get('since', 'an unknown time')}"
+    words = f"{who.get('user', 'somebody')} {place}{job}, since {who.get('since', 'an unknown time')}"
+    return "".join(character if character.isprintable() else "?" for character in words)
+
+
+class Lost(BuildError):
+    """Another has signed: nothing more may be written."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The signature of one builder, under which it and its workers write into an output: the last one counts."""
+
+    store: Store
+    identity: str
+
+    def check(self) -> None:
+        """Raises Lost where another has signed since, or the build has ended. To be asked when a file is about to
+        appear or to be deleted."""
+        try:
+            who = _parsed(self.store.read_bytes(SIGNATURE))
+        except FileNotFoundError:
+            who = {}
+        except OSError as error:
+            raise BuildError(
+                f"{self.store}/{SIGNATURE}: cannot be read ({error.strerror}); mend that and run the same command again"
+            ) from None
+        if who.get("identity") != self.identity:
+            raise Lost(
+                f"{self.store}: this build was paused, or its store silent, for too long, and {told(who)} has built "
+                "there; look what is there by now, and run the same command again"
+            )
+
+    def withdraw(self) -> None:
+        """Take it back, if it still counts: what is left of this build's workers writes nothing more, either."""
+        with suppress(Lost):
+            self.check()
+            self.store.delete(SIGNATURE)
 
 
 @dataclass
 class Lease:
-    """A lease that is held, and refreshed by a thread. `store` is the output's.
+    """A lease that is held under a signature, and refreshed by a thread."""
 
-    `on_lost` is called once, by whoever finds that somebody else builds by now. `trace` is the stamp of the dataset's
-    claim as this builder wrote it last.
-    """
-
-    store: Store
+    signature: Signature
     name: str
     who: Mapping[str, Any]
-    since: float
-    clock: Callable[[], float] = counting
-    on_lost: Callable[[], None] = lambda: None
-    trace: tuple[float, int] | None = None
-    _lost: Taken | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
     _end: threading.Event = field(default_factory=threading.Event)
 
-    def check(self) -> None:
-        """Raises BuildError where somebody else builds by now, or has built. To be asked before anything is closed or
-        deleted; of a lease that was refreshed lately, it asks nothing of the store."""
-        with self._lock:
-            if not self._lost and self.clock() - self.since >= LASTS - SPARE:
-                self._refresh()
-            if self._lost:
-                who = self._lost.args[0]
-                other = f"{told(who)} builds there now" if who else "another may have built there since"
-                raise BuildError(
-                    f"{self.store}: this build was paused, or its store silent, for too long, and {other}; "
-                    "look what is there by then, and run the same command again"
-                )
-
-    def claimed(self) -> None:
-        """To be called whenever the holder has written the claim. Raises BuildError as `check` does."""
-        trace = trace_of(self.store)
-        self.check()  # after a sleep, the trace may be another's
-        self.trace = trace
-
-    def _refresh(self) -> None:
-        try:
-            self.since = _run(self.store, self.who, refresh(self.name, self.since, self.clock, ended), self.trace)
-        except Taken as error:
-            self._lost = error
-            self.on_lost()
+    def put(self) -> None:
+        _put(self.signature.store, self.name, {**self.who, "held": True})
 
     def beat(self) -> None:
-        """Refresh until the end. A store that fails for a while is asked again: `check` knows how long that may be."""
+        """Refresh until the end, or until another has signed. A store that fails for a while is asked again."""
         while not self._end.wait(BEAT):
-            with self._lock, suppress(BuildError, UserError, OSError):
-                if self._lost or self._end.is_set():
-                    return
-                self._refresh()
+            try:
+                self.signature.check()
+                self.put()
+            except Lost:
+                return
+            except (BuildError, UserError, OSError):
+                continue
 
-    def release(self) -> None:
+    def end(self) -> None:
         self._end.set()
-        self._lock.acquire(timeout=BEAT)  # a refresh that is on its way would put the file again
-        with suppress(BuildError, UserError, OSError):  # it expires all the same
-            times = self.store.times(LEASES)
-            late = expired(self.name, times)
-            for other in times:
-                if other != self.name and (other in late or ended(_ask(self.store, other))):
-                    self.store.delete(other)
-            self.store.delete(self.name)
-            self.store.delete_empty(LEASES)
 
 
 @contextmanager
-def leased(store: Store, job: str | None = None) -> Iterator[Lease]:
+def leased(store: Store, job: str | None = None) -> Iterator[Signature]:
     """Hold the lease of an output, and give it back however the block ends. `job`: what the cluster calls this one.
 
-    Raises UserError where somebody else builds there.
+    Yields the signature. Raises UserError where somebody else builds there.
     """
     identity = uuid.uuid4().hex
     name = f"{LEASES}/{identity}.json"
@@ -153,24 +154,33 @@ def leased(store: Store, job: str | None = None) -> Iterator[Lease]:
         "job": job,
         "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
     }
+    lease = Lease(Signature(store, identity), name, who)
     try:
-        since = _run(store, who, take(name, counting, ended, random.Random(identity)))
-        trace = trace_of(store)
-        since = _run(store, who, refresh(name, since, counting, ended), trace)
-        lease = Lease(store, name, who, since, trace=trace)
+        _run(store, who, take(name, counting, ended, random.Random(identity)))
+        _put(store, SIGNATURE, {**who, "identity": identity})
+        lease.put()
     except Taken as error:
         raise UserError(f"{store}: {told(error.args[0])} builds there; wait for it, or build somewhere else") from None
     except BaseException:
-        with suppress(BuildError, UserError, OSError):
-            store.delete(name)
+        _give_back(lease)
         raise
     thread = threading.Thread(target=lease.beat, name="lease", daemon=True)
     thread.start()
     try:
-        yield lease
+        yield lease.signature
     finally:
-        lease.release()
-        thread.join(BEAT)
+        lease.end()
+        thread.join(BEAT)  # a refresh that is on its way would put the file again
+        _give_back(lease)
+
+
+def _give_back(lease: Lease) -> None:
+    """As far as the store lets us: it expires all the same."""
+    store = lease.signature.store
+    with suppress(BuildError, UserError, OSError):
+        lease.signature.withdraw()
+        store.delete(lease.name)
+        store.delete_empty(LEASES)
 
 
 def _user() -> str:
@@ -180,37 +190,24 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def trace_of(store: Store) -> tuple[float, int] | None:
-    """The stamp of the claim; None where there is none."""
-    try:
-        return store.stamp(CLAIM)
-    except FileNotFoundError:
-        return None
-
-
-def _run(
-    store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, float], trace: tuple[float, int] | None = None
-) -> float:
-    """Do what the steps ask for, with the files of `store`. `trace` is one's own."""
+def _run(store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, None]) -> None:
+    """Do what the steps ask for, with the files of `store`."""
     said = ""
     answer: Any = None
     while True:
         try:
             op = steps.send(answer)
-        except StopIteration as end:
-            since: float = end.value
-            return since
+        except StopIteration:
+            return
         answer = None
         if isinstance(op, Put):
-            store.put_bytes(op.name, json.dumps({**who, "held": op.held}).encode())
+            _put(store, op.name, {**who, "held": False})
         elif isinstance(op, List):
-            answer = store.times(LEASES)
+            answer = {name: at for name, at in store.times(LEASES).items() if name != SIGNATURE}
         elif isinstance(op, Ask):
             answer = _ask(store, op.name)
         elif isinstance(op, Delete):
             store.delete(op.name)
-        elif isinstance(op, Trace):
-            answer = trace_of(store) == trace
         else:
             if op.on and told(op.on) != said:
                 said = told(op.on)
@@ -218,9 +215,20 @@ def _run(
             time.sleep(op.seconds)
 
 
+def _put(store: Store, name: str, told: Mapping[str, Any]) -> None:
+    store.put_bytes(name, json.dumps(told).encode())
+
+
 def _ask(store: Store, name: str) -> Mapping[str, Any]:
     try:
-        who = json.loads(store.read_bytes(name))
-    except (OSError, ValueError):
+        return _parsed(store.read_bytes(name))
+    except OSError:
+        return {}
+
+
+def _parsed(raw: bytes) -> Mapping[str, Any]:
+    try:
+        who = json.loads(raw)
+    except (ValueError, RecursionError):
         return {}
     return who if isinstance(who, dict) else {}

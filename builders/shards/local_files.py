@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class LocalFiles:
     root: Path
 
     @contextmanager
-    def put(self, path: str) -> Iterator[IO[bytes]]:
+    def put(self, path: str, check: Callable[[], None]) -> Iterator[IO[bytes]]:
         target = self.root / path
         temporary = self.root / _TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
         try:
@@ -32,6 +32,7 @@ class LocalFiles:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            check()
             temporary.replace(target)
             _sync_folder(target.parent)
         except OSError as error:
@@ -61,11 +62,6 @@ class LocalFiles:
                 found[path] = (self.root / path).stat().st_mtime
         return found
 
-    def stamp(self, path: str) -> tuple[float, int]:
-        with (self.root / path).open("rb") as file:  # on NFS, opening asks the server, and `stat` a cache
-            told = os.fstat(file.fileno())
-        return told.st_mtime, told.st_size
-
     def list_below(self, folder: str) -> list[str]:
         found = []
         for base, folders, files in os.walk(self.root / folder, onerror=_refuse):
@@ -73,7 +69,8 @@ class LocalFiles:
             found += [Path(base, name).relative_to(self.root).as_posix() for name in files + links]
         return sorted(found)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, check: Callable[[], None]) -> None:
+        check()
         (self.root / path).unlink(missing_ok=True)
 
     def delete_empty(self, folder: str) -> None:
@@ -97,7 +94,7 @@ class LocalFiles:
     def list(self, folder: str) -> list[str]:
         try:
             entries = list(os.scandir(self.root / folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(f"{folder}/{entry.name}" for entry in entries if entry.is_file())
 

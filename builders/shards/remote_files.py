@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -27,10 +27,10 @@ class RemoteFiles:
         return self.root.address.scheme == "az"
 
     @contextmanager
-    def put(self, path: str) -> Iterator[IO[bytes]]:
+    def put(self, path: str, check: Callable[[], None]) -> Iterator[IO[bytes]]:
         target = self.root / path
         try:
-            with target.written() as file:
+            with target.written(check) as file:
                 yield file
         except PermissionError as error:
             raise refused(error) if error.filename == str(target) else _unwritable(target, error) from None
@@ -61,18 +61,13 @@ class RemoteFiles:
             found = (self.root / folder).below(recursive=False)
             return {f"{folder}/{path.name}": stat.st_mtime for path, stat in found}
 
-    def stamp(self, path: str) -> tuple[float, int]:
-        with _told():
-            told = (self.root / path).stat()
-            return told.st_mtime, told.st_size
-
     def list_below(self, folder: str) -> list[str]:
         with _told():
             return sorted(path.relative_to(self.root).as_posix() for path, _ in (self.root / folder).below())
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, check: Callable[[], None]) -> None:
         with _told():
-            (self.root / path).unlink(missing_ok=True)
+            (self.root / path).unlink(missing_ok=True, check=check)
 
     def delete_empty(self, folder: str) -> None:
         """There are no folders. On S3, pyarrow leaves an empty object `folder/` where it has deleted a file, which no

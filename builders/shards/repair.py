@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, read_claim, read_markers, reclaim
+from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, read_claim, read_markers
 from builders.shards.lease import LEASES, leased
 from builders.shards.store import Store
 from schemas.errors import UserError
@@ -20,10 +20,8 @@ def repair(store: Store) -> list[str]:
     if read_claim(store) is None:
         raise UserError(f"{store}: holds no gristmill dataset")
     before = len(store.list(LEASES))
-    with leased(store) as lease:
-        store = store.guarded(lease.check)  # whoever was paused meanwhile deletes nothing more
-        reclaim(store)
-        lease.claimed()
+    with leased(store) as signature:
+        store = store.guarded(signature.check)  # whoever was paused meanwhile deletes nothing more
         gone: Counter[str] = Counter({LEASES: before})
         there = {folder: store.list_below(folder) for folder in _FOLDERS}
         kept = {

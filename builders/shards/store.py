@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 class Files(Protocol):
     """What the disk and an object store each do in their own way; by path relative to the root."""
 
-    def put(self, path: str) -> AbstractContextManager[IO[bytes]]: ...
+    def put(self, path: str, check: Callable[[], None]) -> AbstractContextManager[IO[bytes]]: ...
     def read(self, path: str) -> bytes: ...
     def read_each(self, paths: Sequence[str]) -> Iterator[bytes]: ...
     def open(self, path: str) -> IO[bytes]: ...
     def exists(self, path: str) -> bool: ...
     def list_below(self, folder: str) -> list[str]: ...
     def times(self, folder: str) -> dict[str, float]: ...
-    def stamp(self, path: str) -> tuple[float, int]: ...
-    def delete(self, path: str) -> None: ...
+    def delete(self, path: str, check: Callable[[], None]) -> None: ...
     def delete_empty(self, folder: str) -> None: ...
     def is_empty(self, but: Sequence[str]) -> bool: ...
     def sweep(self) -> None: ...
@@ -44,13 +43,14 @@ class Store:
     """The files of one dataset, by path relative to its root.
 
     On an object store every method raises UserError where bucket, region or credentials are wrong, and BuildError where
-    the store answers with errors to the end. `check` is called before each file that is written or deleted; a store
-    that is sent to another process is without it. `field` is what errors call an address that cannot be one.
+    the store answers with errors to the end. `check` is called when a file is about to appear or to be deleted, before
+    each try; a store that is sent to another process is without it. `field` is what errors call an address that cannot
+    be one.
     """
 
-    def __init__(self, uri: str | Place, check: Callable[[], None] | None = None, field: str = "--out") -> None:
+    def __init__(self, uri: str | Place, check: Callable[[], None] = lambda: None, field: str = "--out") -> None:
         self.root: Place = (dataset_place(uri, field) if isinstance(uri, str) else uri).resolve()
-        self._check = check or (lambda: None)
+        self._check = check
         self._files: Files = LocalFiles(self.root) if isinstance(self.root, Path) else _remote(self.root)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Store:
         return Store(self.root / folder, self._check)
 
     def guarded(self, check: Callable[[], None]) -> Store:
-        """The same files, each written or deleted only after `check`, which may raise."""
+        """The same files, each of which appears or is deleted only after `check`, which may raise."""
         return Store(self.root, check)
 
     def put(self, path: str) -> AbstractContextManager[IO[bytes]]:
@@ -72,8 +72,7 @@ class Store:
 
         Raises BuildError where the disk is full or refuses.
         """
-        self._check()
-        return self._files.put(path)
+        return self._files.put(path, self._check)
 
     def put_bytes(self, path: str, data: bytes) -> None:
         with self.put(path) as file:
@@ -104,14 +103,8 @@ class Store:
         """When each file in `folder` was written: seconds since 1970, by the clock of what it lies on."""
         return self._files.times(folder)
 
-    def stamp(self, path: str) -> tuple[float, int]:
-        """What changes when a file is written anew: its time (seconds since 1970) and size (bytes). Raises
-        FileNotFoundError."""
-        return self._files.stamp(path)
-
     def delete(self, path: str) -> None:
-        self._check()
-        self._files.delete(path)
+        self._files.delete(path, self._check)
 
     def delete_each(self, paths: Sequence[str]) -> None:
         """Delete many files, in no order on an object store, where several requests are on their way at once."""

@@ -29,13 +29,15 @@ class Totals:
     seconds: dict[str, float] = field(default_factory=dict)
     _shards: list[bytes] = field(default_factory=list)
     _there: bytearray = field(init=False)
+    _hash: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._there = bytearray(len(self.claim.unit_sizes))
+        self._hash = self.claim.hash
 
     def add(self, marker: UnitMarker) -> None:
-        """Count a unit. Raises BuildError, when it is counted, where not every input has one outcome and every loss a
-        reason."""
+        """Count a unit. Raises BuildError, when it is counted, where it was built for another claim, or not every input
+        has one outcome and every loss a reason."""
         self.units += 1
         self.samples += marker.samples
         self.inputs.add(marker.inputs)
@@ -49,6 +51,11 @@ class Totals:
         if known:
             self._there[marker.unit] = 1
         expected = self.claim.unit_sizes[marker.unit] if known else None
+        if expected is None or marker.content_hash != self._hash:
+            raise BuildError(
+                f"unit {marker.unit}: its marker is of another build; run the same build command "
+                "again, which builds the unit anew"
+            )
         if marker.inputs.total != expected:
             raise BuildError(f"unit {marker.unit}: {marker.inputs.total} inputs have an outcome, but it has {expected}")
         if not (marker.inputs.conserved() and marker.records.conserved()):

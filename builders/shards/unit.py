@@ -80,11 +80,13 @@ def commit_unit(
     seconds: Mapping[str, float],
     packed: pa.Table | None = None,
     payloads: str = "",
+    *,
+    content_hash: str,
 ) -> UnitMarker:
     """Write unit `unit`, whose source has `expected` inputs, and commit it.
 
     `table` holds every row with its verdict; `packed`, where a pack made other samples of the kept rows, those;
-    `payloads` identifies the files that it was read from.
+    `payloads` identifies the files that it was read from, `content_hash` what the dataset was claimed for.
     Raises BuildError where the rows are not exactly the unit's own.
     """
     check_whole(table, unit, expected)
@@ -106,6 +108,7 @@ def commit_unit(
         embeddings,
         tallies,
         payloads,
+        content_hash,
         {k: round(v, 3) for k, v in seconds.items()},
         datetime.datetime.now(datetime.UTC),
     )

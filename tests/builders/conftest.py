@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from builders import rows
-from builders.shards.dataset import Claim, read_markers, write_claim
+from builders.shards.dataset import CLAIM, Claim, read_claim, read_markers, write_claim
 from builders.shards.finish import finish
 from builders.shards.store import Store
 from builders.shards.unit import Layout, Member, commit_unit
@@ -71,7 +71,9 @@ class Unit:
         }
 
     def commit(self, store: Store, seconds: dict[str, float] | None = None) -> UnitMarker:
-        return commit_unit(store, self.number, len(self.outcomes), self.table, LAYOUT, seconds or {"parse": 0.5})
+        claim = read_claim(store) if store.exists(CLAIM) else None
+        took, content_hash = seconds or {"parse": 0.5}, claim.hash if claim else ""
+        return commit_unit(store, self.number, len(self.outcomes), self.table, LAYOUT, took, content_hash=content_hash)
 
 
 NO_BOX: Outcome = ("rejected", "select_boxes", "no_box")

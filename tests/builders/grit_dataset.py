@@ -99,7 +99,8 @@ def grit_dataset(folder: Path, *units: Sequence[Pair | str], records: Sequence[R
             values = [(value or row) if isinstance(row, str) else None for row in unit]
             place = table.schema.get_field_index(name)
             table = table.set_column(place, name, pa.array(values, pa.string()))
-        commit_unit(store, number, len(unit), table, layout, {}, run_pack(table, pack) if pack else None)
+        packed = run_pack(table, pack) if pack else None
+        commit_unit(store, number, len(unit), table, layout, {}, packed, content_hash=claim.hash)
     finish(store, claim, read_markers(store), RECIPE, {"seconds": 1.0}, {"inputs": sum(map(len, made))})
     return store
 

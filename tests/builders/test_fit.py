@@ -23,7 +23,7 @@ def unit(store: Store, number: int, keys: list[str], members: bool = True) -> No
     }
     table = rows.begin(pa.table(columns), number)
     layout = Layout((Member("_payload", "bin"),) if members else ())
-    commit_unit(store, number, len(keys), table, layout, {})
+    commit_unit(store, number, len(keys), table, layout, {}, content_hash="")
 
 
 @pytest.fixture

@@ -90,10 +90,12 @@ def losses(out: Path) -> dict[str, tuple[str, str, str]]:
 def commit_by_hand(recipe: Recipe, dag: Dag, out: Path, units: Sequence[int]) -> None:
     """Commit `units` of `dag` as the workers would, in this process and without Ray."""
     store = Store(str(out))
-    prepare(store, make_claim(recipe, dag), dag.source, overwrite=False, retry_failed=False)
-    sizes = dag.source.unit_sizes
+    claim = make_claim(recipe, dag)
+    prepare(store, claim, dag.source, overwrite=False, retry_failed=False)
+    sizes, payloads = dag.source.unit_sizes, dag.source.payloads(dag.source.unit_sizes)
     for unit in units:
         block = rows.begin(dag.source.read(sum(sizes[:unit]), sizes[unit]), unit)
         for stage in dag.stages:
             block = run_steps(block, stage.steps, stage.batch)
-        commit_unit(store, unit, sizes[unit], block, dag.layout, {}, payloads=dag.source.payloads(sizes)[unit])
+        told = {"payloads": payloads[unit], "content_hash": claim.hash}
+        commit_unit(store, unit, sizes[unit], block, dag.layout, {}, **told)

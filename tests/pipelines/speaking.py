@@ -77,7 +77,8 @@ def by_hand(path: Path, out: Path, units: Sequence[int], services: Services) -> 
     """Commit `units` of a recipe in this order, in this process and without Ray, as one worker would."""
     checked = load_recipe(path)
     dag, store = make_dag(checked), Store(str(out))
-    prepare(store, make_claim(checked, dag), dag.source, overwrite=False, retry_failed=False)
+    claim = make_claim(checked, dag)
+    prepare(store, claim, dag.source, overwrite=False, retry_failed=False)
     for stage in dag.stages:
         for step in stage.steps:
             step.setup(services)
@@ -87,4 +88,4 @@ def by_hand(path: Path, out: Path, units: Sequence[int], services: Services) -> 
         for stage in dag.stages:
             block = run_steps(block, stage.steps, stage.batch)
         packed = run_pack(block, dag.pack) if dag.pack else None
-        commit_unit(store, unit, sizes[unit], block, dag.layout, {}, packed, payloads[unit])
+        commit_unit(store, unit, sizes[unit], block, dag.layout, {}, packed, payloads[unit], content_hash=claim.hash)

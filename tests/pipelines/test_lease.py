@@ -2,56 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from builders.shards.dataset import committed
-from builders.shards.lease import LEASES
+from builders.shards.lease import LEASES, SIGNATURE
 from builders.shards.store import Store
+from builders.shards.verify import verify
+from builders.step import Record, Result
 from pipelines import run
+from pipelines.dag import Stage
 from schemas.errors import BuildError
+from tests.leases import signed_by
 from tests.pipelines.coco import good_pairs
-from tests.pipelines.milling import mill
+from tests.pipelines.milling import data_files, mill
+from tests.pipelines.toys import Numbers, Toy, dag, number
 
 pytestmark = pytest.mark.ray
 
 
-class Lost:
-    """A lease that is lost while the last units are built."""
+@dataclass(frozen=True)
+class Overtaken:
+    """Of the record with the number `at`, a step that is slow enough for another builder to sign meanwhile."""
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.held = store, 0
+    store: Store
+    at: int
 
-    def claimed(self) -> None:
-        """The claim is written."""
-
-    def check(self) -> None:
-        if committed(self.store):
-            raise BuildError("rosa builds there now")
-        self.held += 1
+    def __call__(self, record: Record) -> Result:
+        if number(record) == self.at:
+            signed_by(self.store)
+        return {"n": 0}
 
 
-def test_given_a_lease_lost_on_the_way_then_neither_manifest_nor_card_is_written(
-    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+def test_given_that_another_signs_on_the_way_then_no_unit_follows_and_neither_manifest_nor_card_is_written(
+    tmp_path: Path, out: Path
 ) -> None:
-    recipe = good_pairs(tmp_path / "coco", 4).save()
-    leases: list[Lost] = []
+    recipe, sizes = good_pairs(tmp_path / "coco", 1).save(), (2,) * 12
+    overtaken = dag(
+        Stage(
+            "all",
+            (
+                Toy(
+                    Overtaken(Store(str(out)), at=5),
+                ),
+            ),
+        ),
+        source=Numbers(sizes),
+    )
 
-    @contextmanager
-    def leased(store: Store, job: str | None) -> Iterator[Lost]:
-        leases.append(Lost(store))
-        yield leases[-1]
+    with pytest.raises(BuildError, match="paused, or its store silent, for too long, and rosa on elsewhere"):
+        mill(recipe, out, dag=overtaken)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(run, "leased", leased)
-        with pytest.raises(BuildError, match="rosa builds there now"):
-            mill(recipe, out)
-    assert len(leases) == 1 and leases[0].held > 0, "asked before the units were built, too"
-    assert committed(Store(str(out))) and not (out / "manifest.json").exists() and not (out / "README.md").exists()
-    assert mill(recipe, out)["samples"] == 4, "the same command goes on"
+    done = committed(Store(str(out)))
+    assert 2 not in done and len(done) < len(sizes)
+    assert not (out / "manifest.json").exists() and not (out / "README.md").exists()
+    assert [path for path in data_files(out) if path.startswith("data/000002")] == []
+    assert (out / SIGNATURE).exists(), "the other's stays"
+
+    again = dag(Stage("all", (Toy(lambda record: {"n": 0}),)), source=Numbers(sizes))
+    assert mill(recipe, out, dag=again)["samples"] == 24, "the same command goes on"
+    assert verify(Store(str(out))).problems == []
 
 
 def test_given_a_build_that_ends_then_no_lease_is_left(tmp_path: Path, out: Path) -> None:

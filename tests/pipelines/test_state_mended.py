@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders.shards.dataset import read_markers
+from builders.shards.dataset import committed, read_markers
 from builders.shards.finish import finish
 from builders.shards.status import look_at
 from builders.shards.store import Store
+from builders.shards.verify import verify
 from pipelines.dag import Dag, Stage
 from pipelines.state import State, look, make_claim, prepare
 from schemas.errors import BuildError, UserError
@@ -97,6 +99,34 @@ def test_given_a_finished_dataset_when_a_run_is_refused_then_it_stays_as_it_is(r
     assert is_closed(finished)
 
 
+def test_given_a_unit_of_which_a_file_is_gone_then_its_marker_goes_before_it_is_built_again(
+    recipe: Recipe, finished: Store
+) -> None:
+    finished.delete("data/000001.tar")
+
+    begin(recipe, finished)
+
+    assert committed(finished) == [0, 2], "killed after the shard, the old marker would vouch for new bytes"
+
+
+def test_given_markers_of_another_build_then_their_units_are_built_again_and_what_no_unit_has_goes(
+    recipe: Recipe, finished: Store
+) -> None:
+    for path, told in (("units/000001.json", {"content_hash": "0" * 64}), ("units/000007.json", {"unit": 7})):
+        text = json.loads(finished.read_bytes("units/000001.json"))
+        finished.put_bytes(path, json.dumps({**text, **told}).encode())
+    manifest = json.loads(finished.read_bytes("manifest.json"))
+    assert [problem for problem in verify(finished).problems if problem.endswith("which builds the unit anew")]
+
+    assert begin(recipe, finished).left == [1]
+
+    assert committed(finished) == [0, 2] and not is_closed(finished)
+    commit_by_hand(recipe, WHOLE, finished.root, [1])
+    assert begin(recipe, finished).left == []
+    again = finish(finished, make_claim(recipe, WHOLE), read_markers(finished), manifest["recipe"], {}, {})
+    assert again["dataset_digest"] == manifest["dataset_digest"]
+
+
 # -- the claim
 
 
@@ -127,14 +157,3 @@ def test_a_folder_of_another_program_is_not_overwritten(recipe: Recipe, tmp_path
     with pytest.raises(UserError, match=r"give another folder|empty the folder yourself"):
         begin(recipe, store, overwrite=True)
     assert store.list_below("") == ["build.json", "data/mine.tar"]
-
-
-def test_whoever_builds_writes_the_claim_anew_and_whoever_finds_nothing_to_do_does_not(
-    recipe: Recipe, finished: Store
-) -> None:
-    before = finished.stamp("build.json")
-    begin(recipe, finished)
-    assert finished.stamp("build.json") == before
-    finished.delete("units/000001.json")
-    begin(recipe, finished)
-    assert finished.stamp("build.json") != before

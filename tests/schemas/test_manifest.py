@@ -74,14 +74,14 @@ def test_a_marker_is_read_back_as_it_was_written() -> None:
     file = File("data/000000.tar", 1024, "0" * 64)
     for shard, at in ((file, datetime.datetime.now(datetime.UTC)), (None, None)):
         kept = funnel([("kept", None)])
-        marker = UnitMarker(0, kept, Funnel(), 1, shard, file, file, shard, {"n_boxes": 2}, "", {"parse": 0.5}, at)
+        marker = UnitMarker(0, kept, Funnel(), 1, shard, file, file, shard, {"n_boxes": 2}, "", "", {"parse": 0.5}, at)
         assert UnitMarker.from_json(json.loads(json.dumps(marker.as_json()))) == marker
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2026-11-22T03:06:38", 5])
 def test_a_marker_whose_time_is_no_moment_is_none(at: object) -> None:
     file = File("data/000000.tar", 1024, "0" * 64)
-    told = UnitMarker(0, Funnel(), Funnel(), 1, file, file, file, None, {}, "", {}).as_json()
+    told = UnitMarker(0, Funnel(), Funnel(), 1, file, file, file, None, {}, "", "", {}).as_json()
     with pytest.raises(TypeError):
         UnitMarker.from_json({**told, "committed": at})
 

@@ -97,7 +97,8 @@ def built(folder: Path, samples: Sequence[Shown], parents: Mapping[str, str] | N
     table = table.set_column(table.column_names.index(rows.PARENT), rows.PARENT, pa.array(names, pa.string()))
     places = pa.array([inputs.index(name) for name in names], pa.int64())
     table = table.set_column(table.column_names.index(rows.ROW), rows.ROW, places)
-    commit_unit(store, 0, len(inputs), table, Layout(tuple(Member(name, name) for name in members)), {})
+    layout = Layout(tuple(Member(name, name) for name in members))
+    commit_unit(store, 0, len(inputs), table, layout, {}, content_hash=claim.hash)
     finish(
         store, claim, read_markers(store), {**RECIPE, "kind": "speech_chain"}, {"seconds": 1.0}, {"inputs": len(inputs)}
     )

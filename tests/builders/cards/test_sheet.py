@@ -54,8 +54,10 @@ def store(tmp_path: Path) -> Store:
         + [("image", pa.large_binary()), ("caption", pa.string()), ("json", pa.large_binary())]
     )
     store = Store(tmp_path / "d")
-    write_claim(store, Claim({}, (6,)))
-    commit_unit(store, 0, 6, rows.begin(pa.Table.from_pylist(made, schema), 0), LAYOUT, {})
+    claim = Claim({}, (6,))
+    write_claim(store, claim)
+    table = rows.begin(pa.Table.from_pylist(made, schema), 0)
+    commit_unit(store, 0, 6, table, LAYOUT, {}, content_hash=claim.hash)
     return store
 
 

@@ -34,7 +34,8 @@ def built(folder: Path, *samples: dict[str, Any]) -> Store:
     write_claim(store, claim)
     for unit, sample in enumerate(samples):
         source = pa.table({"key": [f"k{unit}"], "json": pa.array([json.dumps(sample).encode()], pa.large_binary())})
-        commit_unit(store, unit, 1, rows.begin(source, unit), Layout((Member("json", "json"),)), {})
+        layout = Layout((Member("json", "json"),))
+        commit_unit(store, unit, 1, rows.begin(source, unit), layout, {}, content_hash=claim.hash)
     finish(store, claim, read_markers(store), RECIPE, {"seconds": 1.0}, {"inputs": len(samples)})
     return store
 

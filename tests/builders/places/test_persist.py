@@ -35,6 +35,22 @@ def test_what_may_pass_is_tried_again_after_longer_and_longer_waits() -> None:
     assert waits != least, "workers part"
 
 
+def test_before_each_try_it_is_asked_whether_the_call_may_still_be_made() -> None:
+    class Lost(Exception):
+        pass
+
+    answers = [None, None, Lost()]
+
+    def check() -> None:
+        if error := answers.pop(0):
+            raise error
+
+    store = Ill(*[SLOW] * 99)
+    with pytest.raises(Lost):
+        persist("s3://bucket/a", store, lambda seconds: None, check)
+    assert store.calls == 2
+
+
 def test_what_does_not_pass_ends_with_one_line_without_the_ids_of_requests() -> None:
     store = Ill(*[SLOW] * 99)
     with pytest.raises(BuildError) as error:

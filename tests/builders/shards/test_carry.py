@@ -49,7 +49,8 @@ COLUMNS = {field.name: field.type for field in rows_of(BEFORE).schema if field.n
 
 
 def commit(store: Store, table: pa.Table, layout: Layout) -> UnitMarker:
-    return commit_unit(store, 0, len(set(table["_row"].to_pylist())), table, layout, {"parse": 0.5}, payloads="files")
+    inputs, took = len(set(table["_row"].to_pylist())), {"parse": 0.5}
+    return commit_unit(store, 0, inputs, table, layout, took, payloads="files", content_hash="")
 
 
 def as_read(table: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -16,11 +17,10 @@ import pytest
 
 from builders.shards import lease as lease_module
 from builders.shards import lease_steps
-from builders.shards.dataset import Claim, write_claim
-from builders.shards.lease import LEASES, leased
+from builders.shards.lease import LEASES, SIGNATURE, Lost, Signature, leased
 from builders.shards.store import Store
-from schemas.errors import BuildError, UserError
-from tests.leases import left_by
+from schemas.errors import UserError
+from tests.leases import left_by, signed_by
 from tests.s3 import S3
 
 
@@ -59,7 +59,7 @@ def held_elsewhere(store: Store) -> Iterator[None]:
 def test_a_lease_is_held_within_the_block_and_given_back_however_it_ends(store: Store) -> None:
     for error in (ValueError, KeyboardInterrupt):
         with pytest.raises(error), leased(store, "job-1"):
-            (name,) = store.list(LEASES)
+            (name,) = (name for name in store.list(LEASES) if name != SIGNATURE)
             told = json.loads(store.read_bytes(name))
             assert (told["host"], told["pid"], told["job"]) == (socket.gethostname(), os.getpid(), "job-1")
             raise error
@@ -81,9 +81,9 @@ def test_the_lease_of_a_dead_builder_is_taken_over(store: Store, quick: None, mo
     monkeypatch.setattr(lease_steps, "LASTS", 2.0)
     monkeypatch.setattr(lease_steps, "SPARE", 0.5)
     left_by(store)
-    with leased(store) as lease:
-        lease.check()
-        assert store.list(LEASES) == [lease.name, f"{LEASES}/theirs.json"], "whoever holds one deletes no other"
+    with leased(store) as signature:
+        signature.check()
+        assert not store.exists(f"{LEASES}/theirs.json")
     assert store.list(LEASES) == []
 
 
@@ -107,7 +107,7 @@ def test_a_process_of_this_machine_that_was_killed_holds_nothing_any_more(
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     subprocess.run([sys.executable, "-c", ENDED, str(store)], env=environment, check=False, timeout=120)
-    assert len(store.list(LEASES)) == 1
+    assert len(store.list(LEASES)) == 2, "its lease and its signature"
     with monkeypatch.context() as patched:
         patched.setattr(time, "sleep", no_wait)
         with leased(store):
@@ -125,50 +125,72 @@ def test_a_process_that_lives_is_not_taken_for_dead_and_one_of_its_number_is_not
     assert not lease_module.ended({})
 
 
-def test_a_builder_that_slept_while_another_took_over_stops_before_it_closes_anything(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with leased(store) as lease:
-        monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
-        left_by(store)
-        with pytest.raises(
-            BuildError,
-            match=r"was paused, or its store silent, for too long, and rosa on elsewhere, .* builds there now",
+TAKEN = r"paused, or its store silent, for too long, and rosa on elsewhere, .* has built there; look what is there"
+
+
+def test_after_another_has_signed_no_file_appears_and_none_is_deleted(store: Store) -> None:
+    with leased(store) as signature:
+        guarded = store.guarded(signature.check)
+        guarded.put_bytes("data/a", b"1")
+        with pytest.raises(Lost, match=TAKEN), guarded.put("data/a") as file:
+            file.write(b"2")
+            signed_by(store)
+        for write in (
+            lambda: guarded.delete("data/a"),
+            lambda: guarded.delete_each(["data/a"]),
+            lambda: guarded.below("data").put_bytes("a", b"2"),
         ):
-            lease.check()
-        with pytest.raises(BuildError):
-            lease.check()
-        assert store.list(LEASES) == [f"{LEASES}/theirs.json"]
+            with pytest.raises(Lost, match=TAKEN):
+                write()
+        assert store.read_bytes("data/a") == b"1"
+    assert store.exists(SIGNATURE), "it is the other's"
 
 
-def test_a_builder_that_slept_while_another_came_and_went_stops_and_says_so(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost: list[str] = []
-    write_claim(store, Claim({}, (1,)))
-    with leased(store) as lease:
-        lease.claimed()
-        lease.on_lost = lambda: lost.append("told")
-        write_claim(store, Claim({"of": "another"}, (2, 2)))
-        for _ in range(2):
-            monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
-            with pytest.raises(BuildError, match=r"for too long, and another may have built there since; look"):
-                lease.check()
-    assert lost == ["told"]
+@pytest.mark.parametrize("raw", [b"", b"[", b"[" * 100_000, b"[]", b'{"identity": 3}'])
+def test_a_signature_that_is_none_is_not_ones_own(store: Store, raw: bytes) -> None:
+    with leased(store) as signature:
+        store.put_bytes(SIGNATURE, raw)
+        with pytest.raises(Lost, match=r"has built there; look"):
+            signature.check()
 
 
-def test_a_builder_that_slept_and_was_not_missed_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    with leased(store) as lease:
-        monkeypatch.setattr(lease, "since", lease.since - 10 * lease_steps.LASTS)
-        lease.check()
+def test_who_has_given_the_lease_back_writes_nothing_more_and_its_workers_neither(store: Store) -> None:
+    with leased(store) as signature:
+        worker: Signature = pickle.loads(pickle.dumps(signature))
+        worker.check()
+    with pytest.raises(Lost, match="another build has built there"):
+        worker.check()
+
+
+def test_who_takes_the_lease_over_signs_so_that_who_had_it_is_told(store: Store, quick: None) -> None:
+    with leased(store) as before:
+        for name in store.list(LEASES):
+            if name != SIGNATURE:
+                store.delete(name)  # as where it has expired
+        with leased(store) as after:
+            after.check()
+            with pytest.raises(Lost):
+                before.check()
+
+
+@pytest.mark.slow
+def test_who_has_lost_the_lease_refreshes_it_no_more(store: Store, quick: None) -> None:
+    with leased(store):
+        (name,) = (name for name in store.list(LEASES) if name != SIGNATURE)
+        signed_by(store)
+        time.sleep(1.0)  # five refreshes
+        store.delete(name)
+        time.sleep(1.0)
+        assert store.list(LEASES) == [SIGNATURE]
 
 
 def test_a_lease_is_refreshed_by_itself(store: Store, quick: None) -> None:
-    with leased(store) as lease:
-        since = lease.since
+    with leased(store):
+        (name,) = (name for name in store.list(LEASES) if name != SIGNATURE)
+        store.delete(name)
         for _ in range(100):
             time.sleep(0.1)
-            if lease.since > since:
+            if store.exists(name):
                 return
         raise AssertionError("it was not refreshed")
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from builders.shards import lease_steps
-from builders.shards.lease import Lease
+from builders.shards import repair as repair_module
+from builders.shards.dataset import read_markers
+from builders.shards.lease import Lost
 from builders.shards.repair import repair
 from builders.shards.store import Store
 from builders.shards.verify import verify
 from schemas.errors import BuildError, UserError
-from tests.leases import left_by
+from schemas.manifest import UnitMarker
+from tests.leases import left_by, signed_by
 from tests.s3 import S3
 
 Dataset = Callable[[str | Path], Store]
@@ -98,10 +101,11 @@ def test_a_folder_that_is_none_of_ours_is_left_alone(tmp_path: Path, claim: byte
 def test_a_repair_that_has_lost_its_lease_deletes_nothing_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put_bytes("data/000999.tar", b"of a dead attempt")
 
-    def lost(_: Lease) -> None:
-        raise BuildError("paused for too long")
+    def overtaken(guarded: Store) -> Iterator[UnitMarker]:
+        signed_by(store)
+        return read_markers(guarded)
 
-    monkeypatch.setattr(Lease, "check", lost)
-    with pytest.raises(BuildError, match="paused"):
+    monkeypatch.setattr(repair_module, "read_markers", overtaken)
+    with pytest.raises(Lost, match="rosa on elsewhere"):
         repair(store)
     assert store.exists("data/000999.tar")

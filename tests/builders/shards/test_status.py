@@ -98,7 +98,7 @@ def test_markers_without_a_time_are_counted_all_the_same(store: Store) -> None:
 
 def test_when_a_unit_was_committed_is_no_part_of_the_datasets_digest(store: Store) -> None:
     commit(store, 0, 0)
-    claim = Claim({}, (4,))
+    claim = Claim(CONTENT, (4,))
     before = total(claim, read_markers(store)).digest()
     commit(store, 0, 99)
 

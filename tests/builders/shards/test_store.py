@@ -278,14 +278,3 @@ def test_each_of_many_files_is_deleted_only_after_a_check(store: Store) -> None:
     with pytest.raises(Stop):
         store.guarded(twice_well).delete_each(paths)
     assert store.list_below("") == paths[2:]
-
-
-def test_a_stamp_changes_when_a_file_is_written_anew(store: Store) -> None:
-    store.put_bytes("a", b"1")
-    first = store.stamp("a")
-    assert first == store.stamp("a") and first[1] == 1
-    os.utime(store.root / "a", (first[0] + 1, first[0] + 1))
-    assert store.stamp("a") != first
-    store.delete("a")
-    with pytest.raises(FileNotFoundError):
-        store.stamp("a")

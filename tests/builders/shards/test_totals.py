@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from builders.shards.dataset import Claim, read_claim, read_markers
 from builders.shards.store import Store
 from builders.shards.totals import Totals, total
 from schemas.errors import BuildError
-from schemas.manifest import File
+from schemas.manifest import File, UnitMarker
 
 Dataset = Callable[[Path], Store]
 
@@ -33,8 +34,14 @@ def test_an_artefact_is_part_of_the_digest() -> None:
     assert totals.digest([File("fitted/a", 1, "0" * 64)]) != totals.digest()
 
 
+def committed(unit: Any, folder: Path, number: int) -> UnitMarker:
+    """Of two inputs, for a claim on nothing."""
+    marker: UnitMarker = unit(number, [[None], [None]]).commit(Store(folder))
+    return replace(marker, content_hash=Claim({}, ()).hash)
+
+
 def test_a_unit_that_lost_an_input_is_not_conserved(unit: Any, tmp_path: Path) -> None:
-    marker = unit(0, [[None], [None]]).commit(Store(tmp_path))
+    marker = committed(unit, tmp_path, 0)
     total(Claim({}, (2,)), [marker])
     with pytest.raises(BuildError, match="2 inputs have an outcome, but it has 3"):
         total(Claim({}, (3,)), [marker])
@@ -44,12 +51,18 @@ def test_a_unit_that_lost_an_input_is_not_conserved(unit: Any, tmp_path: Path) -
 
 
 def test_units_that_are_missing_are_counted_and_the_first_is_named(unit: Any, tmp_path: Path) -> None:
-    marker = unit(1, [[None], [None]]).commit(Store(tmp_path))
+    marker = committed(unit, tmp_path, 1)
     with pytest.raises(BuildError, match="2 of 3 units are not committed, the first is 0"):
         total(Claim({}, (2, 2, 2)), [marker])
 
 
 def test_a_unit_that_the_claim_does_not_know_is_refused(unit: Any, tmp_path: Path) -> None:
-    marker = unit(1, [[None], [None]]).commit(Store(tmp_path))
-    with pytest.raises(BuildError, match="unit 1: 2 inputs have an outcome, but it has None"):
+    marker = committed(unit, tmp_path, 1)
+    with pytest.raises(BuildError, match="unit 1: its marker is of another build"):
         total(Claim({}, (2,)), [marker])
+
+
+def test_a_unit_that_was_built_for_another_claim_is_refused_however_well_it_fits(unit: Any, tmp_path: Path) -> None:
+    marker = committed(unit, tmp_path, 0)
+    with pytest.raises(BuildError, match="unit 0: its marker is of another build; run the same build command again"):
+        total(Claim({"recipe": "another"}, (2,)), [marker])

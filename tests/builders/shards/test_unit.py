@@ -115,7 +115,7 @@ def test_a_unit_that_keeps_nothing_any_more_takes_its_old_tar_away(store: Store,
 def test_samples_of_a_pack_are_written_instead_of_the_rows_that_they_were_made_of(store: Store, unit: Any) -> None:
     two = unit(0, [[None], [None], [NO_BOX]])
     packed = two.table.slice(0, 1).append_column("parents", pa.array([["000x000", "000x001"]], pa.list_(pa.string())))
-    marker = commit_unit(store, 0, 3, two.table, Layout((Member("caption", "txt"),)), {}, packed)
+    marker = commit_unit(store, 0, 3, two.table, Layout((Member("caption", "txt"),)), {}, packed, content_hash="")
     (row,) = table_of(store, "index/000000.parquet").to_pylist()
     assert (marker.samples, marker.records.kept, row["parents"]) == (1, 2, ["000x000", "000x001"])
 
