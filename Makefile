@@ -44,7 +44,7 @@ unit: $(READY)
 
 test: lint unit
 	$(BIN)/pytest -n 2 -m 'slow and not ray and not faults and not consumers'
-	$(BIN)/pytest -m '(ray or faults) and not consumers'
+	$(BIN)/pytest -n 2 --dist loadfile -m '(ray or faults) and not consumers'
 
 test-all: test
 	$(BIN)/pytest -m consumers

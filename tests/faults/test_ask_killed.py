@@ -48,6 +48,7 @@ def extra(api: Api) -> int:
     return sum(times - 1 for times in Counter(seen.raw for seen in list(api.requests)).values())
 
 
+@pytest.mark.consumers  # minutes: in make test-all
 def test_given_builds_killed_at_random_moments_then_each_kill_costs_at_most_the_places_in_flight(
     tmp_path: Path,
 ) -> None:

@@ -16,7 +16,7 @@ from tests.faults.processes import Build
 from tests.pipelines.milling import data_files
 from tests.pipelines.test_pairs_web import picture
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.consumers, pytest.mark.timeout(600)]  # minutes: in make test-all
 
 UNITS, UNIT = 30, 10
 

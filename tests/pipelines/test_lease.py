@@ -66,6 +66,23 @@ def test_given_that_another_signs_on_the_way_then_no_unit_follows_and_neither_ma
     assert verify(Store(str(out))).problems == []
 
 
+def test_given_that_another_signs_after_the_last_unit_then_the_driver_does_not_close_the_dataset(
+    tmp_path: Path, out: Path
+) -> None:
+    def overtaken(store: Store) -> dict[str, int]:
+        signed_by(Store(str(out)))
+        return {}
+
+    recipe = good_pairs(tmp_path / "coco", 1).save()
+    late = dag(Stage("all", (Toy(lambda record: {"n": 0}),)), source=Numbers((2, 2)), statistics=overtaken)
+
+    with pytest.raises(BuildError, match="rosa on elsewhere, .* has built there"):
+        mill(recipe, out, dag=late)
+
+    assert committed(Store(str(out))) == [0, 1]
+    assert not (out / "manifest.json").exists() and not (out / "README.md").exists()
+
+
 def test_given_a_build_that_ends_then_no_lease_is_left(tmp_path: Path, out: Path) -> None:
     mill(good_pairs(tmp_path / "coco", 4).save(), out)
     assert not (out / LEASES).exists()

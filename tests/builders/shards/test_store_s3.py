@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,9 +189,9 @@ def test_many_files_are_deleted_several_at_once(store: Store, monkeypatch: pytes
         store.put_bytes(path, b"x")
     all_here, unlink = threading.Barrier(4, timeout=60), RemotePath.unlink
 
-    def together(self: RemotePath, missing_ok: bool = False) -> None:
+    def together(self: RemotePath, missing_ok: bool, check: Callable[[], None]) -> None:
         all_here.wait()
-        unlink(self, missing_ok)
+        unlink(self, missing_ok, check)
 
     monkeypatch.setattr(RemotePath, "unlink", together)
     store.delete_each(paths)
