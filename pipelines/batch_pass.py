@@ -52,19 +52,23 @@ class RequestSink(Datasink[None]):  # type: ignore[misc]  # Ray is untyped
 def ask_in_batches(
     dag: Dag, asks: Asking, store: Store, purpose: Purpose, handle: Handle, units: Sequence[int], cluster: Cluster
 ) -> None:
-    """Bring the answers of `units` into the ledger. Returns when every batch has ended. Raises BuildError."""
+    """Bring the answers of `units` into the ledger. Returns when every batch has ended. Raises BuildError.
+
+    Who has lost the lease submits no more, and deletes nothing that another who builds the same needs.
+    """
     from builders.llm.batch import Batches  # a second of imports, for this pass alone
 
     assert isinstance(asks.settings, OpenAiLlm), "speech is not asked for in batches"
     ledger_at = ledger_store(store, asks.settings)
-    folder = ledger_at.below(f"batches/{purpose.build[:16]}/requests")
+    notes = ledger_at.below("batches").guarded(job_of(handle).signature.check)
+    folder = notes.below(f"{purpose.build[:16]}/requests")
     missing = [unit for unit in units if not folder.exists(_path(unit))]
     for wave in waves(job_of(handle).sizes, missing):
         run_wave(handle, dag.before_asking, wave, cluster, RequestSink(handle, folder))
     batches = Batches(
         key_of(asks.settings),
         Ledger(ledger_at),
-        ledger_at.below("batches"),
+        notes,
         asks.settings,
         purpose.build,
         purpose.run,

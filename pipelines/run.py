@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ import pyarrow as pa
 import ray
 
 from builders.llm.request import Purpose
+from builders.places.persist import StoreError
 from builders.shards.carry import candidates
 from builders.shards.dataset import MANIFEST, is_claimed, read_manifest, read_markers, retired
 from builders.shards.finish import finish
@@ -57,7 +58,8 @@ def build(
         try:
             return _build_alone(recipe, dag, store.guarded(signature.check), signature, overwrite, retry_failed)
         except (BuildError, UserError, OSError):
-            signature.check()  # somebody else's files would be told as damage
+            with suppress(UserError, StoreError):
+                signature.check()  # somebody else's files would be told as damage
             raise
 
 
@@ -205,7 +207,7 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
         watch = WatchActor.options(**beside_driver()).remote(
             Watched(name, stages, units, state.inputs, recipe.max_failed, start)
         )
-        past = {} if dag.pack or dag.fit else candidates(retired(store), state.left, state.payloads)
+        past = {} if dag.pack or dag.fit else candidates(retired(store, state.claim), state.left, state.payloads)
         payloads = pa.array(state.payloads, pa.string())
         claim = state.claim
         job = Job(uuid.uuid4().hex, name, dag, claim.unit_sizes, payloads, claim.hash, store, signature, past)
@@ -218,6 +220,7 @@ def run_units(recipe: Recipe, dag: Dag, store: Store, state: State, purpose: Pur
             read, news = _reader(watch, llm), _news(watch)
             with Display(name, read, news, units, state.inputs, start, _calls(dag, state)):
                 for wave in waves(state.claim.unit_sizes, state.left):
+                    signature.check()
                     run_wave(handle, dag.stages, wave, cluster, ShardSink(handle))
             return Ran(took, ray.get(llm.counted.remote()) if llm else {})
 

@@ -12,6 +12,7 @@ from builders.digest import digest_of
 from builders.shards.dataset import (
     Claim,
     clear,
+    committed,
     differences,
     is_claimed,
     read_claim,
@@ -91,11 +92,12 @@ def look(store: Store, claim: Claim, source: Source) -> State:
     with_failures: list[int] = []
     changed: list[int] = []
     void: list[int] = []
-    for marker in read_markers(store):
+    numbers, content_hash = committed(store), claim.hash
+    for number, marker in zip(numbers, read_markers(store, numbers), strict=True):
         mine = (marker.shard, marker.index, marker.rejects, marker.embeddings)
-        ours = marker.unit < units and marker.content_hash == claim.hash
-        if not (ours and all(there[marker.unit] for file, there in zip(mine, files, strict=True) if file)):
-            void.append(marker.unit)
+        ours = number == marker.unit < units and marker.content_hash == content_hash
+        if not (ours and all(there[number] for file, there in zip(mine, files, strict=True) if file)):
+            void.append(number)
             continue
         done[marker.unit] = 1
         funnel.add(marker.inputs)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout on disk that this code reads and writes."""
 
 OUTCOMES = ("kept", "rejected", "failed")

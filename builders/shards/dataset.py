@@ -144,6 +144,8 @@ def _markers(store: Store, paths: Sequence[str]) -> Iterator[UnitMarker]:
         raise UserError(
             f"{store}: a marker is gone that was there ({error.filename}); is this a gristmill dataset?"
         ) from None
+    except OSError as error:
+        raise _unreadable(str(error.filename or store), error) from None
 
 
 def _parse(store: Store, path: str, mend: str = "delete it and build again") -> dict[str, Any]:
@@ -156,9 +158,11 @@ def _read(store: Store, path: str) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{store}/{path}: no such file; is this a gristmill dataset?") from None
     except OSError as error:
-        raise BuildError(
-            f"{store}/{path}: cannot be read ({error.strerror or error}); mend that, or delete it"
-        ) from None
+        raise _unreadable(f"{store}/{path}", error) from None
+
+
+def _unreadable(path: str, error: OSError) -> BuildError:
+    return BuildError(f"{path}: cannot be read ({error.strerror or error}); mend that and run the same command again")
 
 
 def _object(store: Store, path: str, raw: bytes, mend: str = "delete it and build again") -> dict[str, Any]:
@@ -215,9 +219,12 @@ def _retire(store: Store, unit: int) -> None:
     store.delete(marker_path(unit))
 
 
-def retired(store: Store) -> Iterator[UnitMarker]:
-    """The markers of units that were taken back, those that are built again by now among them."""
-    return _markers(store, store.list("retired"))
+def retired(store: Store, claim: Claim) -> Iterator[UnitMarker]:
+    """The markers of the claim's units that were taken back, those that are built again by now among them."""
+    content_hash = claim.hash
+    for marker in _markers(store, store.list("retired")):
+        if marker.content_hash == content_hash and marker.unit < len(claim.unit_sizes):
+            yield marker
 
 
 def clear(store: Store) -> None:

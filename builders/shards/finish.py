@@ -86,7 +86,7 @@ def finish(
             *({"what": what} for what in exceptions),
             *(
                 {"unit": old.unit, "what": "built again by --retry-failed", "old_shard": old.shard and old.shard.sha256}
-                for old in retired(store)
+                for old in retired(store, claim)
                 if old != read_marker(store, old.unit)
             ),
         ],

@@ -2,7 +2,7 @@
 
 builders.shards.lease_steps tells how the lease is taken. On this machine, a process that has ended is dead at once,
 whatever its file's time. Who was wrongly taken for dead finds another's signature, and from then on no file of its own
-appears, and it deletes none; one request that was on its way when the other signed is all that may still arrive.
+appears, and it deletes none; what was on its way when the other signed, one request a thread, may still arrive.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.shards.lease_steps import Ask, Delete, List, Op, Put, Taken, take
+from builders.shards.lease_steps import Ask, Delete, Free, List, Op, Put, Taken, take
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
 
@@ -99,16 +99,29 @@ class Signature:
                 f"{self.store}/{SIGNATURE}: cannot be read ({error.strerror}); mend that and run the same command again"
             ) from None
         if who.get("identity") != self.identity:
+            gone = f"no {SIGNATURE} is there any more: another may have built"
+            other = f"{told(who)} has built there" if who else gone
             raise Lost(
-                f"{self.store}: this build was paused, or its store silent, for too long, and {told(who)} has built "
-                "there; look what is there by now, and run the same command again"
+                f"{self.store}: this build was paused, or its store silent, for too long, and {other}; look what is "
+                "there by now, and run the same command again"
             )
+
+    def put(self, who: Mapping[str, Any], until: float) -> bool:
+        """Sign, as long as `counting` tells less than `until`; whether that was so."""
+
+        def check() -> None:
+            if counting() >= until:
+                raise Lost
+
+        with suppress(Lost):
+            _put(self.store.guarded(check), SIGNATURE, {**who, "identity": self.identity})
+            return True
+        return False
 
     def withdraw(self) -> None:
         """Take it back, if it still counts: what is left of this build's workers writes nothing more, either."""
         with suppress(Lost):
-            self.check()
-            self.store.delete(SIGNATURE)
+            self.store.guarded(self.check).delete(SIGNATURE)
 
 
 @dataclass
@@ -156,9 +169,12 @@ def leased(store: Store, job: str | None = None) -> Iterator[Signature]:
     }
     lease = Lease(Signature(store, identity), name, who)
     try:
-        _run(store, who, take(name, counting, ended, random.Random(identity)))
-        _put(store, SIGNATURE, {**who, "identity": identity})
+        dice = random.Random(identity)
+        free = _run(store, who, take(name, counting, ended, dice))
+        while not lease.signature.put(who, free.until):  # that took too long: others may have come
+            free = _run(store, who, take(name, counting, ended, dice))
         lease.put()
+        store.guarded(lease.signature.check).delete_each(free.dead)
     except Taken as error:
         raise UserError(f"{store}: {told(error.args[0])} builds there; wait for it, or build somewhere else") from None
     except BaseException:
@@ -190,15 +206,16 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _run(store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, None]) -> None:
+def _run(store: Store, who: Mapping[str, Any], steps: Generator[Op, Any, Free]) -> Free:
     """Do what the steps ask for, with the files of `store`."""
     said = ""
     answer: Any = None
     while True:
         try:
             op = steps.send(answer)
-        except StopIteration:
-            return
+        except StopIteration as end:
+            free: Free = end.value
+            return free
         answer = None
         if isinstance(op, Put):
             _put(store, op.name, {**who, "held": False})

@@ -9,6 +9,8 @@ after a random while. Dead is what was put LASTS seconds before one's own file, 
 and what did not change in LASTS seconds of looking, whatever its time says: a clock may have been set back. No machine
 is asked for the time of day. Of two who put and then list, one put second, so its listing shows the first.
 
+For LASTS seconds others take one's own file for alive, so whoever signs SPARE seconds before that displaces nobody.
+
 So whoever refreshes in time is let alone. A machine that sleeps, a store that is silent and a clock that jumps can make
 a holder look dead that is not: the lease alone protects no file. That does the signature (builders.shards.lease): who
 has taken the lease signs, and every file appears or goes only where the last signature is still one's own.
@@ -72,8 +74,17 @@ class Taken(Exception):
     """Somebody else holds the lease; `args[0]` tells who."""
 
 
-def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Random) -> Generator[Op, Any, None]:
-    """The steps by which a builder whose file is `name` takes the lease, and clears away those of the dead.
+@dataclass(frozen=True)
+class Free:
+    """The lease may be taken, by who signs before `until`, a time of its clock. `dead`: the files of those who held or
+    tried it."""
+
+    until: float
+    dead: tuple[str, ...]
+
+
+def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Random) -> Generator[Op, Any, Free]:
+    """The steps by which a builder whose file is `name` takes the lease.
 
     `clock` counts seconds. Raises Taken, with its own file withdrawn.
     """
@@ -90,11 +101,9 @@ def take(name: str, clock: Callable[[], float], ended: Ended, dice: random.Rando
             refreshed = [other for other in others if first.setdefault(other, (times[other], now))[0] != times[other]]
             if refreshed:
                 break
-            if name in times and now - began < LASTS - SPARE and all(now - first[one][1] >= LASTS for one in others):
-                for other in times:
-                    if other != name:
-                        yield Delete(other)
-                return
+            until = began + LASTS - SPARE
+            if name in times and now < until and all(now - first[one][1] >= LASTS for one in others):
+                return Free(until, tuple(other for other in times if other != name))
             if others:
                 looks += 1
                 who = yield Ask(min(others))

@@ -94,7 +94,7 @@ class LocalFiles:
     def list(self, folder: str) -> list[str]:
         try:
             entries = list(os.scandir(self.root / folder))
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
         return sorted(f"{folder}/{entry.name}" for entry in entries if entry.is_file())
 

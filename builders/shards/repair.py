@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 from builders.shards.dataset import DRAWN, MANIFEST, clear_folder, read_claim, read_markers
 from builders.shards.lease import LEASES, leased
@@ -19,7 +20,9 @@ def repair(store: Store) -> list[str]:
     """
     if read_claim(store) is None:
         raise UserError(f"{store}: holds no gristmill dataset")
-    before = len(store.list(LEASES))
+    before = 0
+    with suppress(NotADirectoryError):  # which taking the lease tells
+        before = len(store.list(LEASES))
     with leased(store) as signature:
         store = store.guarded(signature.check)  # whoever was paused meanwhile deletes nothing more
         gone: Counter[str] = Counter({LEASES: before})

@@ -219,5 +219,5 @@ def test_a_claim_on_what_is_drawn_that_is_none_is_named(cli: Cli, store: Store) 
     store.put_bytes("drawn/0123/build.json", b"{}")
 
     assert_one_line(cli("status", store), 2, "drawn/0123/build.json")
-    store.put_bytes("drawn/0123/build.json", b'{"format": 1}')
+    store.put_bytes("drawn/0123/build.json", b'{"format": 2}')
     assert_one_line(cli("status", store), 1, "drawn/0123/build.json")

@@ -136,7 +136,7 @@ def test_given_markers_of_another_build_then_their_units_are_built_again_and_wha
         pytest.param("", id="empty"),
         pytest.param("{", id="cut off"),
         pytest.param("[]", id="no object"),
-        pytest.param('{"format": 1, "content": {}, "unit_sizes": [5]}', id="no sizes of units"),
+        pytest.param('{"format": 2, "content": {}, "unit_sizes": [5]}', id="no sizes of units"),
     ],
 )
 def test_given_a_claim_that_cannot_be_read_then_one_line_names_the_file_and_overwrite_starts_over(
@@ -149,7 +149,7 @@ def test_given_a_claim_that_cannot_be_read_then_one_line_names_the_file_and_over
     assert begin(recipe, store, overwrite=True).left == [0, 1, 2]
 
 
-@pytest.mark.parametrize("claim", ['{"scripts": {}}', '[{"task": "x"}]', "// mine\n{}", '{"format": 1, "steps": []}'])
+@pytest.mark.parametrize("claim", ['{"scripts": {}}', '[{"task": "x"}]', "// mine\n{}", '{"format": 2, "steps": []}'])
 def test_a_folder_of_another_program_is_not_overwritten(recipe: Recipe, tmp_path: Path, claim: str) -> None:
     store = Store(tmp_path / "theirs")
     store.put_bytes("build.json", claim.encode())

@@ -174,11 +174,13 @@ def test_units_taken_back_leave_their_digests_on_record_and_the_rest_in_place(
     before = {marker.unit: marker for marker in read_markers(store)}
     retire(store, [0])
     assert committed(store) == [1, 2]
-    assert list(retired(store)) == [before[0]]
-    assert not store.exists("manifest.json") and not store.exists("README.md")
-    unit(0, [[None], [None], [None], [None]]).commit(store)
     claim = read_claim(store)
     assert claim is not None
+    assert list(retired(store, claim)) == [before[0]]
+    assert list(retired(store, Claim({"recipe": "another"}, claim.unit_sizes))) == [], "of another build"
+    assert list(retired(store, Claim(claim.content, ()))) == [], "of units that it has not"
+    assert not store.exists("manifest.json") and not store.exists("README.md")
+    unit(0, [[None], [None], [None], [None]]).commit(store)
     manifest = finish(store, claim, read_markers(store), RECIPE, {}, {})
     old = before[0].shard
     assert old is not None
