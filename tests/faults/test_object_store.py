@@ -43,7 +43,7 @@ def test_given_an_ill_store_and_a_killed_driver_when_resumed_then_the_digest_is_
         build.kill_driver()
     store = Store(out)
     s3.proxy.fault = lambda method, path: None
-    assert len(store.list("leases")) == 1
+    assert len(store.list("leases")) == 2, "the dead builder's, and its signature"
     store.put_bytes("data/000099.tar", b"of a dead attempt")
     s3.proxy.fault = bad_day(12)
     with Build(unharmed.recipe, out) as build:
