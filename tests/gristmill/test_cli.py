@@ -85,6 +85,7 @@ def test_given_no_packages_for_building_then_it_says_how_to_get_them(
 # -- misused: exit 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("mill",), ("build",), ("build", "recipe.yaml"), ("plan", "recipe.yaml", "--frobnicate"), ("query", "somewhere")],

@@ -98,6 +98,7 @@ def test_what_becomes_of_an_answer(site: Site, path: str, outcome: str) -> None:
     assert told(got(site.base + path)) == outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/silent", "/slow", "/headers-slow", "/huge-lie?bytes=1000", "/status/100"])
 def test_an_answer_that_does_not_come_ends_in_time(site: Site, path: str) -> None:
     began = time.monotonic()
@@ -113,6 +114,7 @@ def test_the_time_is_that_of_all_redirects_together(site: Site) -> None:
     assert told(got(hops, replace(MANNERS, max_seconds=10))) == PICTURE
 
 
+@pytest.mark.slow
 def test_the_time_that_a_host_makes_us_wait_does_not_count(site: Site) -> None:
     class Late(Turns):
         @asynccontextmanager

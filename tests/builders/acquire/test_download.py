@@ -180,6 +180,7 @@ def test_what_is_no_body_takes_no_room(site: Site) -> None:
 # ---- further tries ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "retries", "hits", "outcome"),
     [
@@ -212,6 +213,7 @@ def test_requests_use_a_connection_again(site: Site) -> None:
     assert {hit.connection for hit in site.hits} == {1}
 
 
+@pytest.mark.slow
 def test_the_wait_grows(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACKOFF", 0.2)
     monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)

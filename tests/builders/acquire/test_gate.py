@@ -74,6 +74,7 @@ async def until(true: Callable[[], object]) -> None:
 # ---- never too many --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_host", [1, 3])
 @pytest.mark.parametrize("seconds", [0.0, 0.003])
 def test_two_gates_together_never_pass_the_limit_and_everybody_gets_in(per_host: int, seconds: float) -> None:

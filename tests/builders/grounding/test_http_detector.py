@@ -147,6 +147,7 @@ def test_what_never_passes_fails_with_a_reason_after_so_many_tries(
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", [hang(), dripping(GOOD, 0.05)], ids=["silent", "dripping"])
 def test_an_answer_has_so_many_seconds_in_all(ask: Asked, reply: Reply) -> None:
     found = ask(reply, timeout=0.2, retries=1)
