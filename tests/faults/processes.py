@@ -14,7 +14,7 @@ from pathlib import Path
 from builders.shards.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-TIME_OUT_S = 150
+TIME_OUT_S = 400
 
 
 def _parents() -> dict[int, int]:
