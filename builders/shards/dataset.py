@@ -145,7 +145,7 @@ def _markers(store: Store, paths: Sequence[str]) -> Iterator[UnitMarker]:
             f"{store}: a marker is gone that was there ({error.filename}); is this a gristmill dataset?"
         ) from None
     except OSError as error:
-        raise _unreadable(str(error.filename or store), error) from None
+        raise unreadable(str(error.filename or store), error) from None
 
 
 def _parse(store: Store, path: str, mend: str = "delete it and build again") -> dict[str, Any]:
@@ -158,10 +158,11 @@ def _read(store: Store, path: str) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{store}/{path}: no such file; is this a gristmill dataset?") from None
     except OSError as error:
-        raise _unreadable(f"{store}/{path}", error) from None
+        raise unreadable(f"{store}/{path}", error) from None
 
 
-def _unreadable(path: str, error: OSError) -> BuildError:
+def unreadable(path: str, error: OSError) -> BuildError:
+    """Of a file of the dataset's own, the one line for people."""
     return BuildError(f"{path}: cannot be read ({error.strerror or error}); mend that and run the same command again")
 
 

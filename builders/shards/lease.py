@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builders.shards.dataset import unreadable
 from builders.shards.lease_steps import Ask, Delete, Free, List, Op, Put, Taken, take
 from builders.shards.store import Store
 from schemas.errors import BuildError, UserError
@@ -95,9 +96,7 @@ class Signature:
         except FileNotFoundError:
             who = {}
         except OSError as error:
-            raise BuildError(
-                f"{self.store}/{SIGNATURE}: cannot be read ({error.strerror}); mend that and run the same command again"
-            ) from None
+            raise unreadable(f"{self.store}/{SIGNATURE}", error) from None
         if who.get("identity") != self.identity:
             gone = f"no {SIGNATURE} is there any more: another may have built"
             other = f"{told(who)} has built there" if who else gone
